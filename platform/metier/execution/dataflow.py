@@ -1,0 +1,112 @@
+"""Pure operators over tables, on Ray Data. Stages say `map_table`; nobody above this file knows how rows travel.
+
+An operator takes a list of records and gives records and rejections. It must be a pure function of its rows, so that
+neither the number of workers nor a retry can change what comes out.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from metier.errors import StepError
+from metier.execution.step import Context
+from metier.lineage.manifest import Counts
+from metier.lineage.shards import from_table, record_from, schema_of
+from metier.records import Record, Rejection
+
+A = TypeVar("A", bound=Record)
+B = TypeVar("B", bound=Record)
+Operator = Callable[[list[A]], Iterable[B | Rejection]]
+
+
+def _envelope(kind: type[Record]) -> pa.Schema:
+    """One column a table: a row fills exactly one of them."""
+    return pa.schema([pa.field("kept", pa.struct(list(schema_of(kind)))),
+                      pa.field("rejected", pa.struct(list(schema_of(Rejection))))])  # fmt: skip
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    """Struct children of a null struct are null too, so inside an envelope nothing is required."""
+
+    def loosen(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_struct(kind):
+            return pa.struct([pa.field(f.name, loosen(f.type)) for f in kind])
+        if pa.types.is_list(kind):
+            return pa.list_(loosen(kind.value_type))
+        return kind
+
+    return pa.schema([pa.field(f.name, loosen(f.type)) for f in schema])
+
+
+def stream(
+    context: Context[Any], name: str, kind: type[A], operator: Operator[A, B], into: type[B]
+) -> Iterator[B | Rejection]:
+    """Runs `operator` over the input table `name` in parallel and streams what it gives, in the order of the input."""
+    import ray.data
+
+    schema = _nullable(_envelope(into))
+
+    def apply(batch: pa.Table) -> pa.Table:
+        rows = []
+        for record in operator(from_table(kind, batch)):
+            column = "rejected" if isinstance(record, Rejection) else "kept"
+            rows.append({column: dataclasses.asdict(record)})
+        return pa.Table.from_pylist(rows, schema=schema)
+
+    files, total = [str(p) for p in context.files(name)], rows_in(context, name)
+    data = ray.data.read_parquet(files, partitioning=None).map_batches(
+        apply,
+        batch_format="pyarrow",
+        batch_size=context.resources.batch_rows,
+        num_cpus=context.resources.cpus,
+        zero_copy_batch=True,
+    )
+    done = 0
+    for batch in data.iter_batches(batch_format="pyarrow", batch_size=None):
+        for row in batch.to_pylist():
+            if row.get("rejected") is not None:
+                yield record_from(Rejection, row["rejected"])
+            else:
+                yield record_from(into, row["kept"])
+        done += batch.num_rows
+        context.progress(done, total, "rows")
+
+
+def write_outcome(context: Context[Any], outcome: Iterable[B | Rejection], into: type[B], read: int) -> Counts:
+    """Writes kept and rejected records as they come and gives the counts. `read` is the number of rows that went in."""
+    reasons: collections.Counter[str] = collections.Counter()
+    rejected: list[Rejection] = []
+
+    def kept() -> Iterator[B]:
+        for record in outcome:
+            if isinstance(record, Rejection):
+                reasons[record.reason] += 1
+                rejected.append(record)
+            else:
+                yield record
+
+    rows = context.output.table("kept", into, kept())
+    context.output.table("rejected", Rejection, rejected)
+    return Counts(read=read, kept=rows, rejected=dict(sorted(reasons.items())))
+
+
+def rows_in(context: Context[Any], name: str) -> int:
+    """The number of rows of an input table, from its manifest."""
+    import pyarrow.parquet as pq
+
+    return sum(pq.ParquetFile(p).metadata.num_rows for p in context.files(name))
+
+
+def map_table(context: Context[Any], name: str, kind: type[A], operator: Operator[A, B], into: type[B]) -> Counts:
+    """Runs `operator` over the input table `name` and writes `kept` and `rejected`. Raises StepError when all is rejected."""
+    counts = write_outcome(context, stream(context, name, kind, operator, into), into, rows_in(context, name))
+    if counts.read and not counts.kept:
+        raise StepError(
+            f"{context.step} rejected all {counts.read} rows ({counts.rejected}): nothing is left to go on with"
+        )
+    return counts

@@ -1,0 +1,1 @@
+"""What was made from what: fingerprints, artifacts, manifests, receipts, and the tables inside them."""

@@ -1,0 +1,143 @@
+"""An artifact is an immutable folder with a manifest. `Writer` makes one; `Artifact` reads one, and only what is listed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from metier.errors import StepError
+from metier.lineage.fingerprint import digest, file_digest, rows_digest
+from metier.lineage.manifest import MANIFEST, Counts, FileEntry, Manifest
+from metier.records import Record
+
+R = TypeVar("R", bound=Record)
+WORK = "work"  # scratch that outlives a kill (training checkpoints), removed when the artifact is complete
+RECEIPT = "receipt"
+
+
+class Artifact:
+    """A finished artifact."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of its content, which enters the keys of the steps that read it."""
+        return self.manifest.content
+
+    @property
+    def location(self) -> str:
+        """Its folder."""
+        return str(self.folder)
+
+    def table_files(self, table: str = "kept") -> list[Path]:
+        """The Parquet files of a table, in order."""
+        name = f"{table}.parquet"
+        files = [self.folder / f.path for f in self.manifest.files if f.path == name or f.path.startswith(name + "/")]
+        if not files:
+            raise StepError(f"{self.folder} has no table {table!r}")
+        return files
+
+    def records(self, kind: type[R], table: str = "kept") -> Iterator[R]:
+        """Streams a table's records."""
+        from metier.lineage.shards import read_table
+
+        return read_table(kind, self.table_files(table))
+
+    def path(self, name: str) -> Path:
+        """A file or folder inside the artifact."""
+        return self.folder / name
+
+    def json(self, name: str) -> Any:
+        """A JSON file inside the artifact, parsed."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """What each attempt ran on and how long it took, oldest first."""
+        found = sorted(self.folder.glob(f"{RECEIPT}-*.json"))
+        return [json.loads(p.read_text(encoding="utf-8")) for p in found]
+
+
+class Writer:
+    """Writes an artifact's files into its folder. Nothing counts until `commit` wrote the manifest."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._rows: dict[str, tuple[int, str]] = {}
+        self._content: dict[str, str] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.iterdir():  # of an attempt that was killed
+            if leftover.name == WORK or leftover.name.startswith(RECEIPT):
+                continue
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+    def table(self, name: str, kind: type[R], records: Iterable[R]) -> int:
+        """Streams records into the table `name` (`kept`, `rejected`, ...); gives the number of rows."""
+        from metier.lineage.shards import write_table
+
+        rows, ids = write_table(self.folder / f"{name}.parquet", kind, records)
+        self._rows[f"{name}.parquet"] = (rows, rows_digest(ids))
+        return rows
+
+    def json(self, name: str, value: Any) -> None:
+        """Writes a JSON file."""
+        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+        (self.folder / name).write_text(text + "\n", encoding="utf-8")
+
+    def path(self, name: str) -> Path:
+        """Where to write a file of one's own; its folder exists."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def work(self) -> Path:
+        """Scratch that the next attempt finds again after a kill."""
+        path = self.folder / WORK
+        path.mkdir(exist_ok=True)
+        return path
+
+    def content(self, name: str, content_digest: str) -> None:
+        """Says what the file or folder `name` holds, where its bytes differ from build to build (an index, a database)."""
+        self._content[name] = content_digest
+
+    def _entries(self) -> list[FileEntry]:
+        entries = []
+        for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
+            name = path.relative_to(self.folder).as_posix()
+            if name.split("/")[0] == WORK or name.startswith(RECEIPT):
+                continue
+            rows = self._rows[name][0] if name in self._rows else None
+            entries.append(FileEntry(path=name, bytes=path.stat().st_size, digest=file_digest(path), rows=rows))
+        return entries
+
+    def commit(self, *, stage: str, step: str, revision: int, config: dict[str, Any], inputs: dict[str, str],
+               counts: Counts) -> Artifact:  # fmt: skip
+        """Removes the scratch, writes the manifest, and gives the artifact."""
+        if (self.folder / WORK).exists():
+            shutil.rmtree(self.folder / WORK)
+        entries = self._entries()
+        content = dict(self._content)
+        for entry in entries:
+            declared = any(entry.path == name or entry.path.startswith(name + "/") for name in self._content)
+            if not declared:
+                content[entry.path] = self._rows[entry.path][1] if entry.path in self._rows else entry.digest
+        manifest = Manifest(stage=stage, step=step, revision=revision, config=config, inputs=inputs, counts=counts,
+                            files=tuple(entries), content=digest(content))  # fmt: skip
+        manifest.write(self.folder)
+        _flush(self.folder)
+        return Artifact(self.folder)
+
+
+def _flush(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

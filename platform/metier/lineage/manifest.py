@@ -1,0 +1,65 @@
+"""The manifest: what an artifact is, what it was made from and what it holds. No time, host or path stands in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from metier.lineage.fingerprint import digest
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+class FileEntry(BaseModel):
+    """One file of an artifact; `rows` is None for what is not a table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    path: str
+    bytes: int
+    digest: str
+    rows: int | None = None
+
+
+class Counts(BaseModel):
+    """The funnel of a step: rows read, kept, and rejected by reason. Where rows are conserved they add up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    read: int = 0
+    kept: int = 0
+    rejected: dict[str, int] = {}
+
+    @property
+    def balanced(self) -> bool:
+        """True when every row that went in came out."""
+        return self.read == self.kept + sum(self.rejected.values())
+
+
+class Manifest(BaseModel):
+    """Everything a reader needs to trust an artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: int = SCHEMA_VERSION
+    stage: str
+    step: str
+    revision: int
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    counts: Counts
+    files: tuple[FileEntry, ...]
+    content: str
+
+    def write(self, folder: Path) -> None:
+        """Writes `manifest.json` atomically; from then on the artifact exists."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+        temporary = folder / (MANIFEST + ".tmp")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(folder / MANIFEST)
+
+
+def step_key(step: str, revision: int, config: dict[str, Any], inputs: dict[str, str]) -> str:
+    """The key under which a step's artifact lies: the same work has the same key everywhere."""
+    return digest({"step": step, "revision": revision, "config": config, "inputs": inputs})

@@ -1,0 +1,17 @@
+"""Fixtures that every test may use. Ray is started here and in entry points, nowhere else."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a model hub
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A local Ray with enough logical CPUs for every pipeline (ray.data.llm alone wants five)."""
+    from metier.execution.session import local_ray
+
+    with local_ray():
+        yield
