@@ -67,6 +67,7 @@ def stream(
         zero_copy_batch=True,
     )
     done = 0
+    batch: Any
     for batch in data.iter_batches(batch_format="pyarrow", batch_size=None):
         for row in batch.to_pylist():
             if row.get("rejected") is not None:
@@ -103,7 +104,7 @@ def rows_in(context: Context[Any], name: str) -> int:
 
 
 def map_table(context: Context[Any], name: str, kind: type[A], operator: Operator[A, B], into: type[B]) -> Counts:
-    """Runs `operator` over the input table `name` and writes `kept` and `rejected`. Raises StepError when all is rejected."""
+    """Runs `operator` over the table `name`; writes `kept` and `rejected`. Raises StepError when all is rejected."""
     counts = write_outcome(context, stream(context, name, kind, operator, into), into, rows_in(context, name))
     if counts.read and not counts.kept:
         raise StepError(

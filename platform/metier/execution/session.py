@@ -14,7 +14,7 @@ LOGICAL_CPUS = 8
 
 @contextlib.contextmanager
 def local_ray() -> Iterator[None]:
-    """Joins the cluster that this job was submitted to, or the one RAY_ADDRESS names, or else starts one on this machine."""
+    """Joins the cluster that runs this job or that RAY_ADDRESS names; where there is none, starts one here."""
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

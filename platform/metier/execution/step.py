@@ -36,7 +36,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a stage: a table of records (of another artifact), a folder (a model, an index) or an outside source."""
+    """One input of a stage: a table of records, a folder (a model, an index) or an outside source."""
 
     about: str
     record: type[Record] | None = None  # None: not a table

@@ -1,4 +1,4 @@
-"""An artifact is an immutable folder with a manifest. `Writer` makes one; `Artifact` reads one, and only what is listed."""
+"""An artifact is an immutable folder with a manifest. `Writer` makes one; `Artifact` reads what one lists."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Writer:
         return path
 
     def content(self, name: str, content_digest: str) -> None:
-        """Says what the file or folder `name` holds, where its bytes differ from build to build (an index, a database)."""
+        """Says what the file or folder `name` holds, where its bytes differ from build to build (an index)."""
         self._content[name] = content_digest
 
     def _entries(self) -> list[FileEntry]:

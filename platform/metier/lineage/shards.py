@@ -7,9 +7,9 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +27,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
     if hint in _PRIMITIVES:
         return _PRIMITIVES[hint]
     if dataclasses.is_dataclass(hint):
-        return pa.struct(list(_fields(typing.cast(type, hint))))
+        return pa.struct(list(_fields(cast(type, hint))))
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return pa.string()
@@ -45,9 +45,13 @@ def _fields(kind: type) -> Iterator[pa.Field]:
         yield pa.field(field.name, _arrow_type(hints[field.name]), nullable=optional)
 
 
-@functools.cache
 def schema_of(kind: type) -> pa.Schema:
     """The Arrow schema of a record type."""
+    return _schema(cast(Hashable, kind))
+
+
+@functools.cache
+def _schema(kind: Any) -> pa.Schema:
     return pa.schema(list(_fields(kind)))
 
 
@@ -58,7 +62,7 @@ def _build(hint: Any, value: Any, where: str) -> Any:
     if value is None:
         raise ValueError(f"{where} is empty")
     if dataclasses.is_dataclass(hint):
-        return _from_mapping(typing.cast(type, hint), value, where)
+        return _from_mapping(cast(type, hint), value, where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ValueError(f"{where} is not a list")
@@ -100,7 +104,7 @@ def _from_mapping(kind: type, row: Any, where: str) -> Any:
 
 def record_from(kind: type[R], row: dict[str, Any]) -> R:
     """A record from a plain mapping. Raises ValueError naming the column that is missing, unknown or ill-typed."""
-    return typing.cast(R, _from_mapping(kind, row, ""))
+    return cast(R, _from_mapping(kind, row, ""))
 
 
 def to_table(kind: type[R], records: Iterable[R]) -> pa.Table:

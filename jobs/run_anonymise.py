@@ -1,0 +1,5 @@
+"""The anonymise stage as a job: `ray job submit --working-dir . -- python jobs/run_anonymise.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("anonymise")

@@ -1,0 +1,5 @@
+"""The blend stage as a job: `ray job submit --working-dir . -- python jobs/run_blend.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("blend")

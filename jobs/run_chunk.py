@@ -1,0 +1,5 @@
+"""The chunk stage as a job: `ray job submit --working-dir . -- python jobs/run_chunk.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("chunk")

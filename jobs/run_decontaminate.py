@@ -1,0 +1,5 @@
+"""The decontaminate stage as a job: `ray job submit --working-dir . -- python jobs/run_decontaminate.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("decontaminate")

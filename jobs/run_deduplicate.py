@@ -1,0 +1,5 @@
+"""The deduplicate stage as a job: `ray job submit --working-dir . -- python jobs/run_deduplicate.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("deduplicate")

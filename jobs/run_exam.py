@@ -1,0 +1,5 @@
+"""The exam stage as a job: `ray job submit --working-dir . -- python jobs/run_exam.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("exam")

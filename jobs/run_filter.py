@@ -1,0 +1,5 @@
+"""The filter stage as a job: `ray job submit --working-dir . -- python jobs/run_filter.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("filter")

@@ -1,0 +1,5 @@
+"""The gate stage as a job: `ray job submit --working-dir . -- python jobs/run_gate.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("gate")

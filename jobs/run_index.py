@@ -1,0 +1,5 @@
+"""The index stage as a job: `ray job submit --working-dir . -- python jobs/run_index.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("index")

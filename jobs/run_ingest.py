@@ -1,0 +1,5 @@
+"""The ingest stage as a job: `ray job submit --working-dir . -- python jobs/run_ingest.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("ingest")

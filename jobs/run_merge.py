@@ -1,0 +1,5 @@
+"""The merge stage as a job: `ray job submit --working-dir . -- python jobs/run_merge.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("merge")

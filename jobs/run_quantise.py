@@ -1,0 +1,5 @@
+"""The quantise stage as a job: `ray job submit --working-dir . -- python jobs/run_quantise.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("quantise")

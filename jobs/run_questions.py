@@ -1,0 +1,5 @@
+"""The questions stage as a job: `ray job submit --working-dir . -- python jobs/run_questions.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("questions")

@@ -1,0 +1,5 @@
+"""The review stage as a job: `ray job submit --working-dir . -- python jobs/run_review.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("review")

@@ -1,0 +1,5 @@
+"""The smoke stage as a job: `ray job submit --working-dir . -- python jobs/run_smoke.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("smoke")

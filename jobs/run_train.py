@@ -1,0 +1,5 @@
+"""The train stage as a job: `ray job submit --working-dir . -- python jobs/run_train.py --help`."""
+
+from metier.cli import run_stage
+
+run_stage("train")

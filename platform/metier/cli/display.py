@@ -1,0 +1,123 @@
+"""What a run looks like while it goes: a bar on a terminal, plain lines elsewhere, JSON lines on request."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from metier.execution.plan import Decision
+from metier.execution.runner import Watcher
+from metier.execution.step import Step
+from metier.lineage.artifact import Artifact
+
+COLOURS = {"reuse": "green", "run": "yellow", "run if changed": "cyan"}
+
+
+def plan_table(decisions: Sequence[Decision]) -> Table:
+    """The plan as a table: step, decision, reason."""
+    table = Table(title="Plan", title_justify="left", header_style="bold")
+    table.add_column("step", no_wrap=True)
+    table.add_column("decision", no_wrap=True)
+    table.add_column("why")
+    for decision in decisions:
+        action = f"[{COLOURS[decision.action]}]{decision.action.upper()}[/]"
+        table.add_row(decision.step.name, action, decision.reason)
+    return table
+
+
+def _outcome(artifact: Artifact) -> str:
+    counts = artifact.manifest.counts
+    rejected = sum(counts.rejected.values())
+    text = f"{counts.kept:,} kept" if counts.kept or counts.read else ""
+    return text + (f", {rejected:,} rejected" if rejected else "")
+
+
+class PlainWatcher:
+    """A line when a step begins, at most one every ten seconds while it goes, and one when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._last = console, 0.0
+
+    def started(self, step: Step) -> None:
+        """Says which step begins."""
+        self._console.print(f"  {step.name} ...", highlight=False)
+        self._last = time.monotonic()
+
+    def progress(self, step: Step, done: int, total: int, what: str) -> None:
+        """Says how far it is, now and then."""
+        if time.monotonic() - self._last >= 10:
+            self._last = time.monotonic()
+            self._console.print(f"    {step.name}: {done:,}{f' of {total:,}' if total else ''} {what}", highlight=False)
+
+    def finished(self, step: Step, artifact: Artifact, seconds: float, reused: bool) -> None:
+        """Says what came out."""
+        took = "reused" if reused else f"{seconds:6.1f} s"
+        self._console.print(f"✓ {step.name:<20} {took:>9}  {_outcome(artifact)}", highlight=False)
+
+
+class LiveWatcher(PlainWatcher):
+    """The same on a terminal, with a bar for the running step."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        super().__init__(console)
+        self._progress: Progress = progress
+        self._task: TaskID | None = None
+
+    def started(self, step: Step) -> None:
+        """Opens the step's bar."""
+        self._task = self._progress.add_task(step.name, total=None, what="")
+
+    def progress(self, step: Step, done: int, total: int, what: str) -> None:
+        """Moves the bar."""
+        if self._task is not None:
+            text = f"{done:,}{f' of {total:,}' if total else ''} {what}"
+            self._progress.update(self._task, completed=done, total=total or None, what=text)
+
+    def finished(self, step: Step, artifact: Artifact, seconds: float, reused: bool) -> None:
+        """Closes the bar and says what came out."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        super().finished(step, artifact, seconds, reused)
+
+
+class JsonWatcher:
+    """One JSON object a line on standard output, for scripts."""
+
+    def _say(self, **event: object) -> None:
+        print(json.dumps(event), flush=True)
+
+    def started(self, step: Step) -> None:
+        """A `started` event."""
+        self._say(event="started", step=step.name)
+
+    def progress(self, step: Step, done: int, total: int, what: str) -> None:
+        """A `progress` event."""
+        self._say(event="progress", step=step.name, done=done, total=total, what=what)
+
+    def finished(self, step: Step, artifact: Artifact, seconds: float, reused: bool) -> None:
+        """A `finished` event with the counts and the folder."""
+        counts = artifact.manifest.counts.model_dump()
+        self._say(event="finished", step=step.name, reused=reused, seconds=round(seconds, 2), counts=counts,
+                  folder=str(artifact.folder))  # fmt: skip
+
+
+@contextmanager
+def watching(as_json: bool) -> Iterator[Watcher]:
+    """The watcher that fits where the output goes."""
+    console = Console(stderr=as_json)
+    if as_json:
+        yield JsonWatcher()
+    elif not sys.stdout.isatty():
+        yield PlainWatcher(console)
+    else:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[what]}"))
+        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+            yield LiveWatcher(console, progress)

@@ -1,0 +1,145 @@
+"""`metier run`, `plan`, `status`, `report`: an experiment file as a whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from metier.cli.display import plan_table, watching
+from metier.errors import InputError, MachineError
+from metier.execution.plan import Decision, make_plan
+from metier.execution.runner import run_plan
+from metier.execution.session import local_ray
+from metier.experiment import Experiment, load
+from metier.lineage.artifact import Artifact
+from metier.lineage.store import Store
+from metier.pipeline import lifecycle
+
+FileArgument = Annotated[Path, typer.Argument(help="The experiment file (YAML).", show_default=False)]
+StoreOption = Annotated[
+    Path, typer.Option("--store", envvar="METIER_STORE", help="Folder that holds all that is made.", show_default=True)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
+STORE = Path("metier-store")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds these commands."""
+    app.command()(run)
+    app.command()(plan)
+    app.command()(status)
+    app.command()(report)
+
+
+def _planned(file: Path, store: Store) -> tuple[Experiment, list[Decision]]:
+    experiment = load(file)
+    return experiment, make_plan(lifecycle(experiment), store)
+
+
+def _as_json(decisions: list[Decision]) -> str:
+    rows = [{"step": d.step.name, "action": d.action, "reason": d.reason, "key": d.key} for d in decisions]
+    return json.dumps(rows, indent=1)
+
+
+def _refuse_small_disk(store: Store, gigabytes: float) -> None:
+    folder = store.root
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < gigabytes:
+        raise MachineError(
+            f"the disk of {store.root} has {free:.1f} GB free and the run wants {gigabytes:g}: free some, name another "
+            "--store, or lower resources.min_free_disk_gb"
+        )
+
+
+def run(
+    file: FileArgument,
+    store: StoreOption = STORE,
+    explain: Annotated[bool, typer.Option("--explain", help="Say first which steps run and why.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Runs an experiment: every step that is not there yet, none that is.
+
+    Stop it anywhere (Ctrl-C, a kill, a power cut) and run it again: finished steps are reused, training goes on from
+    its last checkpoint. Exit code 3 means that the exam refused the model; `metier report` shows why.
+    """
+    opened = Store(store)
+    began = time.monotonic()
+    experiment, decisions = _planned(file, opened)
+    console = Console(stderr=as_json)
+    if explain:
+        console.print(plan_table(decisions))
+    if not all(d.artifact for d in decisions):
+        _refuse_small_disk(opened, experiment.resources.min_free_disk_gb)
+    with watching(as_json) as watcher:
+        made = run_plan(decisions, opened, watcher, local_ray)
+    reused = sum(1 for d in decisions if d.artifact)
+    took = time.monotonic() - began
+    summary = f"{len(decisions)} steps, {reused} reused, in {took / 60:.1f} min" if took > 90 else (
+        f"{len(decisions)} steps, {reused} reused, in {took:.1f} s"
+    )  # fmt: skip
+    if as_json:
+        print(json.dumps({"event": "done", "seconds": round(took, 2), "report": str(_report_file(made["report"]))}))
+        return
+    _show_exam(console, made)
+    console.print(f"{summary}\nreport: {_report_file(made['report'])}", highlight=False, soft_wrap=True)
+
+
+def _show_exam(console: Console, made: dict[str, Artifact]) -> None:
+    from metier.reporting.tables import exam_table
+
+    exams = [artifact for name, artifact in made.items() if name.startswith("exam-")]
+    console.print(exam_table(exams, made["gate"].json("gate.json")))
+
+
+def _report_file(artifact: Artifact) -> Path:
+    return artifact.path("report.html")
+
+
+def plan(file: FileArgument, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Says which steps `metier run` would run, and why. Runs nothing, writes nothing."""
+    _, decisions = _planned(file, Store(store))
+    if as_json:
+        print(_as_json(decisions))
+    else:
+        Console().print(plan_table(decisions))
+
+
+def status(file: FileArgument, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Shows what is finished: counts, time and folder of every step that is there."""
+    _, decisions = _planned(file, Store(store))
+    rows = []
+    for decision in decisions:
+        row: dict[str, object] = {"step": decision.step.name, "state": "missing"}
+        if decision.artifact:
+            counts = decision.artifact.manifest.counts
+            receipts = decision.artifact.receipts()
+            seconds = receipts[-1]["seconds"] if receipts else 0.0
+            row |= {"state": "finished", "kept": counts.kept, "rejected": sum(counts.rejected.values()),
+                    "seconds": seconds, "folder": str(decision.artifact.folder)}  # fmt: skip
+        rows.append(row)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        mark = "✓" if row["state"] == "finished" else "·"
+        counts_text = (
+            f"{row['kept']:>8,} kept {row['rejected']:>6,} rejected {row['seconds']:>8} s" if mark == "✓" else ""
+        )
+        print(f"{mark} {row['step']:<20} {counts_text}")
+
+
+def report(file: FileArgument, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Prints the path of the experiment's report, one self-contained HTML page."""
+    _, decisions = _planned(file, Store(store))
+    found = next((d.artifact for d in decisions if d.step.name == "report"), None)
+    if found is None:
+        raise InputError(f"{file}: no report yet; `metier run {file}` makes it")
+    print(json.dumps({"report": str(_report_file(found))}) if as_json else _report_file(found))

@@ -1,0 +1,223 @@
+"""`metier stage`: one stage alone, on plain files. Job scripts and other tools use this door."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from metier.cli.display import watching
+from metier.config import Resources, StageConfig
+from metier.errors import InputError
+from metier.execution.runner import execute
+from metier.execution.session import local_ray
+from metier.execution.step import Input, Source, Stage, Step
+from metier.experiment import explained
+from metier.lineage.artifact import Artifact, Writer
+from metier.lineage.manifest import MANIFEST, Counts
+from metier.lineage.source import PathSource
+from metier.stages.catalogue import STAGES
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this command."""
+    app.command()(stage)
+
+
+def stage(
+    name: Annotated[str, typer.Argument(help="The stage; `metier stage --list` shows all.")] = "",
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            help="NAME=PATH, repeated; NAME= may be left out for the first input. JSONL, Parquet, "
+            "the output folder of another stage, or what the input says it takes.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for kept.parquet, rejected.parquet, manifest.json.")
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, repeated; KEY may be dotted.")] = None,
+    resources: Annotated[
+        list[str] | None, typer.Option("--on", help="Resources, KEY=VALUE: cpus, gpus, workers.")
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Show the stages, or with NAME all that this one takes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")] = False,
+) -> None:
+    """Runs one stage alone on plain files.
+
+    For example: metier stage deduplicate --input pairs.jsonl --output out/ --set threshold=0.8
+    """  # fmt: skip
+    if listed or not name:
+        _list(name, as_json)
+        return
+    chosen = _stage(name)
+    if output is None:
+        raise InputError(f"stage {name}: --output FOLDER is needed")
+    config = _config(chosen.config, settings or [], f"stage {name}")
+    placed = _config(Resources, resources or [], "--on")
+    _refuse_foreign(output, name)
+    with tempfile.TemporaryDirectory(prefix="metier-stage-") as scratch:
+        given = _open_inputs(chosen, inputs or [], Path(scratch))
+        step = Step(name=name, stage=chosen, config=config, resources=placed, inputs={})
+        fingerprints = {key: value.fingerprint for key, value in given.items()}
+        with watching(as_json) as watcher, local_ray():
+            artifact = execute(step, given, fingerprints, Writer(output.absolute()), watcher)
+    summary = {"stage": name, "output": str(output), **artifact.manifest.counts.model_dump()}
+    if as_json:
+        print(json.dumps({"event": "done", **summary}))
+    else:
+        Console().print(f"{name}: {_counted(artifact.manifest.counts)} -> {output}", highlight=False, soft_wrap=True)
+
+
+def _counted(counts: Counts) -> str:
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in counts.rejected.items())
+    return f"{counts.read:,} read, {counts.kept:,} kept" + (f", rejected: {reasons}" if reasons else "")
+
+
+def _stage(name: str) -> Stage[Any]:
+    if name not in STAGES:
+        import difflib
+
+        near = difflib.get_close_matches(name, STAGES, n=1)
+        raise InputError(f"stage {name}: there is none; " + (f"did you mean {near[0]}?" if near else "see --list"))
+    return STAGES[name]
+
+
+def _config(model: type[Any], pairs: list[str], where: str) -> Any:
+    tree: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"{where}: {pair!r} is not KEY=VALUE")
+        node = tree
+        *path, last = key.split(".")
+        for part in path:
+            node = node.setdefault(part, {})
+        try:
+            node[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            node[last] = value
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{where}: {explained(error, model)}") from None
+
+
+def _refuse_foreign(output: Path, stage: str) -> None:
+    """A stage clears its output folder first, so only an empty one or its own earlier output may be named."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output {output}: that is a file; name a folder")
+    if not output.exists() or not any(output.iterdir()):
+        return
+    if not (output / MANIFEST).exists() or Artifact(output).manifest.stage != stage:
+        raise InputError(f"--output {output}: the folder holds something else; name a new or empty one")
+
+
+def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[str, Artifact | Source]:
+    given: dict[str, list[Artifact | Source]] = {}
+    first = next(iter(chosen.inputs))
+    for pair in pairs:
+        key, equals, path = pair.partition("=")
+        if not equals or key not in chosen.inputs:
+            if equals and not Path(pair).exists():
+                raise InputError(f"stage {chosen.name}: no input {key!r}; it takes {', '.join(chosen.inputs)}")
+            key, path = first, pair
+        place = scratch / f"{key}-{len(given.get(key, []))}"
+        given.setdefault(key, []).append(_open(chosen.inputs[key], path, place))
+    for key, wanted in chosen.inputs.items():
+        if key not in given and not wanted.optional:
+            raise InputError(f"stage {chosen.name}: --input {key}=PATH is needed ({wanted.about})")
+        if len(given.get(key, [])) > 1 and not wanted.many:
+            raise InputError(f"stage {chosen.name}: --input {key} is given twice")
+    flat: dict[str, Artifact | Source] = {}
+    for key, values in given.items():
+        many = chosen.inputs[key].many
+        flat |= {f"{key}/{i}" if many else key: value for i, value in enumerate(values)}
+    return flat
+
+
+def _open(wanted: Input, path: str, scratch: Path) -> Artifact | Source:
+    """What a path on the command line stands for: another stage's output, a plain table, or an outside source."""
+    folder = Path(path).expanduser()
+    if (folder / MANIFEST).exists():
+        return Artifact(folder.absolute())
+    if wanted.record is None:
+        return wanted.opens(path) if wanted.opens else PathSource(path)
+    from metier.lineage.shards import read_plain
+
+    writer = Writer(scratch)
+    rows = writer.table(wanted.table, wanted.record, read_plain(wanted.record, folder))
+    if wanted.table != "kept":
+        writer.table("kept", wanted.record, ())
+    if not rows:
+        raise InputError(f"{path}: the table is empty")
+    counts = Counts(read=rows, kept=rows)
+    return writer.commit(stage="plain", step="plain", revision=1, config={}, inputs={}, counts=counts)
+
+
+def _list(name: str, as_json: bool) -> None:
+    chosen = [_stage(name)] if name else list(STAGES.values())
+    if as_json:
+        print(json.dumps([_described(one) for one in chosen], indent=1))
+        return
+    console = Console()
+    for one in chosen:
+        _print_stage(console, one)
+    if not name:
+        console.print("Columns of the tables: `metier stage NAME --list --json`.", style="dim")
+
+
+def _described(one: Stage[Any]) -> dict[str, Any]:
+    from metier.lineage.shards import schema_of
+
+    def columns(kind: Any) -> Any:
+        return {f.name: str(f.type) for f in schema_of(kind)} if isinstance(kind, type) else kind
+
+    return {
+        "stage": one.name,
+        "summary": one.summary,
+        "inputs": {
+            key: {"about": i.about, "optional": i.optional, "columns": columns(i.record)}
+            for key, i in one.inputs.items()
+        },
+        "outputs": {k: columns(v) for k, v in one.outputs.items()},
+        "settings": one.config.model_json_schema(),
+    }  # fmt: skip
+
+
+def _print_stage(console: Console, one: Stage[Any]) -> None:
+    console.print(f"\n[bold]{one.name}[/]  {one.summary}", highlight=False)
+    for key, wanted in one.inputs.items():
+        kind = wanted.record.__name__ + " table" if wanted.record else "folder or name"
+        optional = ", optional" if wanted.optional else ""
+        console.print(f"  --input {key}=…  {kind}{optional}: {wanted.about}", highlight=False)
+    table = Table(show_header=True, header_style="dim", box=None, padding=(0, 2))
+    for column in ("  --set", "type", "default", "meaning"):
+        table.add_column(column)
+    for key, kind, default, meaning in _settings(one.config, ""):
+        table.add_row(f"  {key}", kind, default, meaning)
+    if table.row_count:
+        console.print(table)
+
+
+def _settings(model: type[StageConfig], prefix: str) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for key, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, StageConfig):
+            rows += _settings(kind, f"{prefix}{key}.")
+            continue
+        default = "needed" if field.is_required() else str(field.get_default(call_default_factory=True))
+        name = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "").replace("metier.", "")
+        rows.append((prefix + key, name, default, " ".join((field.description or "").split())))
+    return rows

@@ -1,0 +1,119 @@
+"""The plan: which steps are reused, which run, and why. Making it runs nothing and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from metier.execution.step import Source, Step
+from metier.lineage.artifact import Artifact
+from metier.lineage.manifest import Manifest, step_key
+from metier.lineage.store import Store
+
+Action = Literal["reuse", "run", "run if changed"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What will happen to one step. `key` and `artifact` are known only where nothing before the step has to run."""
+
+    step: Step
+    action: Action
+    reason: str
+    key: str = ""
+    artifact: Artifact | None = None
+
+
+def in_order(targets: Sequence[Step]) -> list[Step]:
+    """The targets and all that they need, inputs first. Raises ValueError when two steps share a name."""
+    ordered: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        for source in step.inputs.values():
+            if isinstance(source, Step):
+                visit(source)
+        if ordered.setdefault(step.name, step) is not step:
+            raise ValueError(f"two steps are called {step.name}")
+
+    for target in targets:
+        visit(target)
+    return list(ordered.values())
+
+
+def key_of(step: Step, fingerprints: dict[str, str]) -> str:
+    """The key of a step whose inputs hold what the fingerprints say."""
+    return step_key(step.name, step.stage.revision, step.config.identity(), fingerprints)
+
+
+def fingerprints_of(step: Step, made: dict[str, Artifact]) -> dict[str, str] | None:
+    """What each input holds; None while an input is not made yet."""
+    found: dict[str, str] = {}
+    for name, source in step.inputs.items():
+        if not isinstance(source, Step):
+            found[name] = source.fingerprint
+        elif source.name in made:
+            found[name] = made[source.name].fingerprint
+        else:
+            return None
+    return found
+
+
+def make_plan(targets: Sequence[Step], store: Store) -> list[Decision]:
+    """A decision for every step, in the order in which they run."""
+    made: dict[str, Artifact] = {}
+    decisions = []
+    for step in in_order(targets):
+        decision = _decide(step, made, store)
+        if decision.artifact:
+            made[step.name] = decision.artifact
+        decisions.append(decision)
+    return decisions
+
+
+def _decide(step: Step, made: dict[str, Artifact], store: Store) -> Decision:
+    fingerprints = fingerprints_of(step, made)
+    before = store.latest(step.name)
+    if fingerprints is None:
+        waits = sorted(s.name for s in step.inputs.values() if isinstance(s, Step) and s.name not in made)
+        own = list(_differences(step, before.manifest, {})) if before else ["never ran"]
+        reason = "; ".join([*own, f"after {', '.join(waits)}"])
+        return Decision(step, "run" if own else "run if changed", reason)
+    key = key_of(step, fingerprints)
+    found = store.find(step.name, key)
+    if found:
+        return Decision(step, "reuse", "nothing that it depends on changed", key, found)
+    if store.interrupted(step.name, key):
+        return Decision(step, "run", "an earlier attempt was interrupted", key)
+    changes = list(_differences(step, before.manifest, fingerprints)) if before else ["never ran"]
+    return Decision(step, "run", "; ".join(changes) or "its artifact was removed", key)
+
+
+def _differences(step: Step, before: Manifest, fingerprints: dict[str, str]) -> Iterator[str]:
+    if before.revision != step.stage.revision:
+        yield f"{step.name}: revision {before.revision} -> {step.stage.revision}"
+    yield from _config_changes(step.name, before.config, step.config.identity())
+    for name, value in fingerprints.items():
+        if before.inputs.get(name) != value:
+            yield f"input {_origin(step, name)} changed"
+    for name in sorted(set(before.inputs) - set(step.inputs)):
+        yield f"input {name} is gone"
+
+
+def _origin(step: Step, name: str) -> str:
+    source: Step | Source = step.inputs[name]
+    return source.name if isinstance(source, Step) else name
+
+
+def _config_changes(path: str, before: Any, now: Any) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(set(before) | set(now)):
+            if before.get(key) != now.get(key):
+                yield from _config_changes(f"{path}.{key}", before.get(key), now.get(key))
+    elif before != now:
+        yield f"{path} {_short(before)} -> {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

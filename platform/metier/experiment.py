@@ -1,0 +1,200 @@
+"""The experiment file: one YAML file as one typed tree. What it says under `resources` never changes a result.
+
+A key that does not exist is refused with the nearest one that does; every message names the file and the place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from metier.config import Resources, StageConfig
+from metier.errors import InputError
+from metier.stages import (
+    anonymise,
+    blend,
+    chunk,
+    decontaminate,
+    deduplicate,
+    exam,
+    filter,
+    gate,
+    index,
+    ingest,
+    merge,
+    quantise,
+    questions,
+    register,
+    report,
+    review,
+    smoke,
+    split,
+    synthesise,
+    train,
+)
+
+Format = Literal["w4a16", "w8a8"]
+
+
+class Models(StageConfig):
+    """The models that the experiment starts from."""
+
+    base: str = "smollm2-135m-instruct"
+    """The model to specialise: the embedded one by name, a local folder, or a Hugging Face id."""
+    teacher: str = ""
+    """The model that writes pairs from passages; empty: the base model. An HTTP engine names its own model instead."""
+    embedder: str = "all-minilm-l6-v2"
+    """The retriever's embedding model: the embedded one by name, a local folder, or a sentence-transformers id."""
+    formats: tuple[Format, ...] = ("w4a16", "w8a8")
+    """Quantised formats to try; the smallest that this machine's engine executes and the gate passes ships."""
+
+
+class Stages(StageConfig):
+    """What each stage does. All of it is identity: a changed value re-runs what depends on it, and nothing else."""
+
+    ingest: ingest.Config = Field(default_factory=ingest.Config)
+    anonymise: anonymise.Config = Field(default_factory=anonymise.Config)
+    split: split.Config = Field(default_factory=split.Config)
+    chunk: chunk.Config = Field(default_factory=chunk.Config)
+    index: index.Config = Field(default_factory=index.Config)
+    questions: questions.Config = Field(default_factory=questions.Config)
+    synthesise: synthesise.Config = Field(default_factory=synthesise.Config)
+    deduplicate: deduplicate.Config = Field(default_factory=deduplicate.Config)
+    filter: filter.Config = Field(default_factory=filter.Config)
+    review: review.Config = Field(default_factory=review.Config)
+    decontaminate: decontaminate.Config = Field(default_factory=decontaminate.Config)
+    blend: blend.Config = Field(default_factory=blend.Config)
+    train: train.Config = Field(default_factory=train.Config)
+    merge: merge.Config = Field(default_factory=merge.Config)
+    quantise: quantise.Config = Field(default_factory=quantise.Config)
+    exam: exam.Config = Field(default_factory=exam.Config)
+    gate: gate.Config = Field(default_factory=gate.Config)
+    register: register.Config = Field(default_factory=register.Config)
+    smoke: smoke.Config = Field(default_factory=smoke.Config)
+    report: report.Config = Field(default_factory=report.Config)
+
+
+class StageResources(StageConfig):
+    """Where each stage runs: CPUs, GPUs, workers and batch size. Enters no key."""
+
+    default: Resources = Resources()
+    """For every stage that is not named here."""
+    synthesise: Resources | None = None
+    train: Resources | None = None
+    exam: Resources | None = None
+    index: Resources | None = None
+    deduplicate: Resources | None = None
+    min_free_disk_gb: float = Field(5, ge=0)
+    """A run is refused before it starts when the store's disk has less than this free."""
+
+    def of(self, stage: str) -> Resources:
+        """The resources of a stage."""
+        return getattr(self, stage, None) or self.default
+
+
+class Experiment(StageConfig):
+    """One experiment: documents in, a released model out."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    """Lower-case letters, digits and dashes; the name of the registered model."""
+    sources: tuple[ingest.SourceSpec, ...] = Field(min_length=1)
+    """Where the documents are: `folder: PATH`, or `python_package: NAME`."""
+    exam: str = ""
+    """A file of questions written by hand (YAML), added to the final half of the exam; empty: none."""
+    verdicts: str = ""
+    """A file of experts' verdicts on the review sample (JSONL); empty: none yet."""
+    models: Models = Models()
+    stages: Stages = Stages()
+    resources: StageResources = StageResources()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice instead of silently taking the last."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load(path: Path) -> Experiment:
+    """Reads an experiment file; paths in it are relative to the file. Raises InputError with the place and the mend."""
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file (`metier init` writes one)") from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise InputError(f"{path}: not a text file ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{place}: {getattr(error, 'problem', None) or 'not YAML'}") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: an experiment is a mapping with `name` and `sources`")
+    try:
+        experiment = Experiment.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explained(error, Experiment)}") from None
+    return _anchored(experiment, path.parent)
+
+
+def _anchored(experiment: Experiment, folder: Path) -> Experiment:
+    """The experiment with its relative paths seen from the file's folder."""
+    files = {key: str(folder / value) for key in ("exam", "verdicts") if (value := getattr(experiment, key))}
+    sources = tuple(source.anchored(folder) for source in experiment.sources)
+    names = {
+        key: str(folder / value)
+        for key in ("base", "teacher", "embedder")
+        if (value := getattr(experiment.models, key)).startswith(".")
+    }
+    models = experiment.models.model_copy(update=names)
+    return experiment.model_copy(update={**files, "sources": sources, "models": models})
+
+
+def explained(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first fault of a validation as one line; an unknown key comes with the nearest known one."""
+    fault = error.errors()[0]
+    place = ".".join(str(p) for p in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(model, fault["loc"][:-1])
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{place}: unknown key; {hint}"
+    if fault["type"] == "missing":
+        return f"{place}: this key is needed"
+    return f"{place}: {fault['msg']} (given: {str(fault['input'])[:60]!r})"
+
+
+def _keys_at(model: Any, path: tuple[int | str, ...]) -> list[str]:
+    """The keys that the tree knows at a place. Steps into lists and unions as the path does."""
+    nodes = [model]
+    for part in path:
+        inner = []
+        for node in nodes:
+            for kind in _models_in(node):
+                if kind.__name__ == part:  # the name of a union's member, which pydantic puts into the place
+                    inner.append(kind)
+                elif part in kind.model_fields:
+                    inner.append(kind.model_fields[str(part)].annotation)
+                elif not isinstance(part, str) or part not in kind.model_fields:
+                    inner.append(kind)
+        nodes = inner
+    return sorted({key for node in nodes for kind in _models_in(node) for key in kind.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for part in getattr(annotation, "__args__", ()) for m in _models_in(part)]

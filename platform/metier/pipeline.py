@@ -1,0 +1,127 @@
+"""The whole lifecycle on one screen: which stage feeds which. Only calls; nothing here runs anything."""
+
+from __future__ import annotations
+
+from metier.execution.step import Source, Step
+from metier.experiment import Experiment
+from metier.lineage.source import PathSource
+from metier.models import ModelSource
+from metier.retrieval.embedding import EmbedderSource
+from metier.stages import (
+    anonymise,
+    blend,
+    chunk,
+    decontaminate,
+    deduplicate,
+    exam,
+    filter,
+    gate,
+    index,
+    ingest,
+    merge,
+    quantise,
+    questions,
+    register,
+    report,
+    review,
+    smoke,
+    split,
+    synthesise,
+    train,
+)
+
+
+def lifecycle(e: Experiment) -> list[Step]:
+    """What an experiment is run for: its report, and a release that was seen to answer. The rest is what these need."""
+    c, on = e.stages, e.resources.of
+    base, embedder = ModelSource(e.models.base), EmbedderSource(e.models.embedder)
+    teacher = ModelSource(e.models.teacher or e.models.base)
+
+    # documents: read, made anonymous, and split before anything is written from them
+    read = ingest.STAGE.step(c.ingest, on("ingest"), sources=ingest.DocumentSources(e.sources))
+    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=read)
+    documents = split.STAGE.step(c.split, on("split"), documents=anonymous)
+    passages = chunk.STAGE.step(c.chunk, on("chunk"), documents=documents)
+    search = index.STAGE.step(c.index, on("index"), passages=passages, embedder=embedder)
+    asked = questions.STAGE.step(c.questions, on("questions"), documents=documents, written=_file(e.exam))
+
+    # pairs: written from the training documents, then kept or rejected with a reason
+    written = synthesise.STAGE.step(
+        c.synthesise, on("synthesise"), documents=documents, passages=passages, model=teacher
+    )
+    private = anonymise.DIALOGUES.step(c.anonymise, on("anonymise"), dialogues=written)
+    distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=private)
+    sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct)
+    reviewed = review.STAGE.step(c.review, on("review"), dialogues=sound, verdicts=_file(e.verdicts))
+    unseen = decontaminate.STAGE.step(c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked)
+    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, index=search, embedder=embedder)
+
+    # the model: what prompting alone gives, then training, merging, quantising
+    def examined(candidate: str, modes: tuple[str, ...], model: Step | Source) -> Step:
+        config = c.exam.model_copy(update={"candidate": candidate, "modes": modes})
+        return exam.STAGE.step(
+            config,
+            on("exam"),
+            name=f"exam-{candidate}",
+            questions=asked,
+            model=model,
+            index=search,
+            embedder=embedder,
+            dialogues=pairs,
+        )
+
+    baseline = examined("base", ("closed_book", "few_shot", "retrieval"), base)
+    adapter = train.STAGE.step(
+        c.train, on("train"), dialogues=pairs, questions=asked, index=search, embedder=embedder, base=base
+    )
+    merged = merge.STAGE.step(c.merge, on("merge"), adapter=adapter, base=base)
+    tuned = examined("tuned", ("closed_book", "retrieval"), merged)
+    smaller = [
+        quantise.STAGE.step(
+            c.quantise.model_copy(update={"format": form}),
+            on("quantise"),
+            name=f"quantise-{form}",
+            model=merged,
+            dialogues=pairs,
+        )
+        for form in e.models.formats
+    ]
+    regraded = [
+        examined(f"tuned-{form}", ("retrieval",), model) for form, model in zip(e.models.formats, smaller, strict=True)
+    ]
+
+    # the decision and its report; then, if the gate lets it pass, the release and a served smoke test
+    decision = gate.STAGE.step(c.gate, on("gate"), tuned=tuned, baseline=baseline, quantised=regraded, models=smaller)
+    story = report.STAGE.step(
+        c.report,
+        on("report"),
+        documents=documents,
+        passages=passages,
+        synthesised=written,
+        deduplicated=distinct,
+        filtered=sound,
+        reviewed=reviewed,
+        decontaminated=unseen,
+        blended=pairs,
+        questions=asked,
+        train=adapter,
+        merge=merged,
+        exams=[baseline, tuned, *regraded],
+        quantised=smaller,
+        gate=decision,
+    )
+    release = register.STAGE.step(
+        c.register.model_copy(update={"model": e.name}),
+        on("register"),
+        gate=decision,
+        merged=merged,
+        quantised=smaller,
+        index=search,
+        embedder=embedder,
+    )
+    served = smoke.STAGE.step(c.smoke, on("smoke"), release=release, questions=asked)
+    return [story, served]
+
+
+def _file(path: str) -> Source | None:
+    return PathSource(path) if path else None
