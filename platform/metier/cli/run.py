@@ -13,7 +13,7 @@ from rich.console import Console
 
 from metier.cli.display import plan_table, watching
 from metier.errors import InputError, MachineError
-from metier.execution.plan import Decision, make_plan
+from metier.execution.plan import Decision, in_order, make_plan
 from metier.execution.runner import run_plan
 from metier.execution.session import local_ray
 from metier.experiment import Experiment, load
@@ -37,9 +37,15 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
 
 
-def _planned(file: Path, store: Store) -> tuple[Experiment, list[Decision]]:
+def _planned(file: Path, store: Store, until: str = "") -> tuple[Experiment, list[Decision]]:
     experiment = load(file)
-    return experiment, make_plan(lifecycle(experiment), store)
+    targets = lifecycle(experiment)
+    if until:
+        steps = {step.name: step for step in in_order(targets)}
+        if until not in steps:
+            raise InputError(f"--until {until}: there is no such step; the steps are {', '.join(steps)}")
+        targets = [steps[until]]
+    return experiment, make_plan(targets, store)
 
 
 def _as_json(decisions: list[Decision]) -> str:
@@ -63,6 +69,7 @@ def run(
     file: FileArgument,
     store: StoreOption = STORE,
     explain: Annotated[bool, typer.Option("--explain", help="Say first which steps run and why.")] = False,
+    until: Annotated[str, typer.Option(help="Stop after this step (and all that it needs).")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Runs an experiment: every step that is not there yet, none that is.
@@ -72,7 +79,7 @@ def run(
     """
     opened = Store(store)
     began = time.monotonic()
-    experiment, decisions = _planned(file, opened)
+    experiment, decisions = _planned(file, opened, until)
     console = Console(stderr=as_json)
     if explain:
         console.print(plan_table(decisions))
@@ -85,11 +92,13 @@ def run(
     summary = f"{len(decisions)} steps, {reused} reused, in {took / 60:.1f} min" if took > 90 else (
         f"{len(decisions)} steps, {reused} reused, in {took:.1f} s"
     )  # fmt: skip
+    page = str(_report_file(made["report"])) if "report" in made else ""
     if as_json:
-        print(json.dumps({"event": "done", "seconds": round(took, 2), "report": str(_report_file(made["report"]))}))
+        print(json.dumps({"event": "done", "seconds": round(took, 2), "report": page}))
         return
-    _show_exam(console, made)
-    console.print(f"{summary}\nreport: {_report_file(made['report'])}", highlight=False, soft_wrap=True)
+    if "gate" in made:
+        _show_exam(console, made)
+    console.print(summary + (f"\nreport: {page}" if page else ""), highlight=False, soft_wrap=True)
 
 
 def _show_exam(console: Console, made: dict[str, Artifact]) -> None:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from metier.errors import StepError
+from metier import errors
+from metier.errors import MetierError, StepError
 from metier.execution.step import Context
 from metier.lineage.manifest import Counts
 from metier.lineage.shards import from_table, record_from, schema_of
@@ -25,9 +26,10 @@ Operator = Callable[[list[A]], Iterable[B | Rejection]]
 
 
 def _envelope(kind: type[Record]) -> pa.Schema:
-    """One column a table: a row fills exactly one of them."""
-    return pa.schema([pa.field("kept", pa.struct(list(schema_of(kind)))),
-                      pa.field("rejected", pa.struct(list(schema_of(Rejection))))])  # fmt: skip
+    """One column an outcome: a row fills exactly one of them. `refused` carries an error of ours out of a worker."""
+    kept, rejected = pa.struct(list(schema_of(kind))), pa.struct(list(schema_of(Rejection)))
+    refused = pa.struct([pa.field("error", pa.string()), pa.field("text", pa.string())])
+    return pa.schema([pa.field("kept", kept), pa.field("rejected", rejected), pa.field("refused", refused)])
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:
@@ -53,9 +55,12 @@ def stream(
 
     def apply(batch: pa.Table) -> pa.Table:
         rows = []
-        for record in operator(from_table(kind, batch)):
-            column = "rejected" if isinstance(record, Rejection) else "kept"
-            rows.append({column: dataclasses.asdict(record)})
+        try:
+            for record in operator(from_table(kind, batch)):
+                column = "rejected" if isinstance(record, Rejection) else "kept"
+                rows.append({column: dataclasses.asdict(record)})
+        except MetierError as error:  # Ray would wrap it beyond recognition
+            rows = [{"refused": {"error": type(error).__name__, "text": str(error)}}]
         return pa.Table.from_pylist(rows, schema=schema)
 
     files, total = [str(p) for p in context.files(name)], rows_in(context, name)
@@ -70,7 +75,9 @@ def stream(
     batch: Any
     for batch in data.iter_batches(batch_format="pyarrow", batch_size=None):
         for row in batch.to_pylist():
-            if row.get("rejected") is not None:
+            if row["refused"] is not None:
+                raise getattr(errors, row["refused"]["error"])(row["refused"]["text"])
+            if row["rejected"] is not None:
                 yield record_from(Rejection, row["rejected"])
             else:
                 yield record_from(into, row["kept"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -125,5 +126,12 @@ def _explained(step: Step, error: Exception, writer: Writer) -> MetierError:
         cause = getattr(cause, "cause", None) or cause.__cause__
     log = writer.folder.parent / f"{writer.folder.name}.error.log"
     log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    last = (str(error).strip().splitlines() or [""])[-1]
-    return StepError(f"{step.name} failed: {type(error).__name__}: {last} (the whole story: {log})")
+    return StepError(f"{step.name} failed: {_headline(error)} (the whole story: {log})")
+
+
+def _headline(error: Exception) -> str:
+    """Type and text of an error; of one that a Ray worker raised, those of the worker's own error."""
+    raised = re.search(r"^(\w[\w.]*(?:Error|Exception|Interrupt)): (.*)$", str(error), re.MULTILINE)
+    if type(error).__name__.startswith("Ray") and raised:
+        return f"{raised[1].split('.')[-1]}: {raised[2]}"
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[-1]}"
