@@ -69,7 +69,7 @@ class ModelSource:
         if folder is None:
             return self.location if "@" in self.location else f"{self.location}@main"
         _check_folder(folder, self.location)
-        return _folder_digest(folder)
+        return folder_digest(folder)
 
 
 def _package_version(name: str) -> str:
@@ -85,7 +85,8 @@ def _local(location: str) -> Path | None:
     """The folder that a path names; None for what reads as a hub id and is no folder here."""
     path = Path(location).expanduser()
     if path.is_dir():
-        return path.absolute()
+        inner = path / "model"  # an artifact of merge or quantise holds its model there
+        return (inner if inner.is_dir() and not (path / "config.json").exists() else path).absolute()
     if HUB_ID.fullmatch(location) and not path.exists():
         return None
     known = ", ".join(EMBEDDED)
@@ -102,7 +103,8 @@ def _check_folder(folder: Path, location: str) -> None:
     raise InputError(f"model {location}: the folder has no weights (*.safetensors)")
 
 
-def _folder_digest(folder: Path) -> str:
+def folder_digest(folder: Path) -> str:
+    """Digest of a model folder: the names and bytes of its weights, settings and tokenizer."""
     files = sorted({path for pattern in IDENTITY for path in folder.glob(pattern)})
     total = hashlib.blake2b(digest_size=16)
     for path in files:

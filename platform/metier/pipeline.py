@@ -54,7 +54,7 @@ def lifecycle(e: Experiment) -> list[Step]:
     sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct)
     reviewed = review.STAGE.step(c.review, on("review"), dialogues=sound, verdicts=_file(e.verdicts))
     unseen = decontaminate.STAGE.step(c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked)
-    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, index=search, embedder=embedder)
+    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, passages=passages, index=search, embedder=embedder)
 
     # the model: what prompting alone gives, then training, merging, quantising
     def examined(candidate: str, modes: tuple[str, ...], model: Step | Source) -> Step:
@@ -67,7 +67,7 @@ def lifecycle(e: Experiment) -> list[Step]:
             model=model,
             index=search,
             embedder=embedder,
-            dialogues=pairs,
+            dialogues=unseen,
         )
 
     baseline = examined("base", ("closed_book", "few_shot", "retrieval"), base)

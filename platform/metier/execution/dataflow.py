@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -17,12 +18,13 @@ from metier import errors
 from metier.errors import MetierError, StepError
 from metier.execution.step import Context
 from metier.lineage.manifest import Counts
-from metier.lineage.shards import from_table, record_from, schema_of
+from metier.lineage.shards import from_table, record_from, schema_of, to_table
 from metier.records import Record, Rejection
 
 A = TypeVar("A", bound=Record)
 B = TypeVar("B", bound=Record)
 Operator = Callable[[list[A]], Iterable[B | Rejection]]
+PARTS = 16  # of a plain list, at least, where it is that long
 
 
 def _envelope(kind: type[Record]) -> pa.Schema:
@@ -51,6 +53,26 @@ def stream(
     """Runs `operator` over the input table `name` in parallel and streams what it gives, in the order of the input."""
     import ray.data
 
+    data = ray.data.read_parquet([str(p) for p in context.files(name)], partitioning=None)
+    return _outcome(context, data, rows_in(context, name), kind, operator, into)
+
+
+def map_items(
+    context: Context[Any], items: Sequence[A], kind: type[A], operator: Operator[A, B], into: type[B]
+) -> Iterator[B | Rejection]:
+    """The same over a plain list, such as files to be read, in enough parts to be worked on at once."""
+    import ray.data
+
+    table = to_table(kind, items)
+    rows = max(1, min(context.resources.batch_rows, math.ceil(len(items) / PARTS)))
+    data = ray.data.from_arrow([table.slice(at, rows) for at in range(0, len(items), rows)])
+    return _outcome(context, data, len(items), kind, operator, into)
+
+
+def _outcome(
+    context: Context[Any], data: Any, total: int, kind: type[A], operator: Operator[A, B], into: type[B]
+) -> Iterator[B | Rejection]:
+    """Runs `operator` over a Ray data set of `kind` and streams what it gives."""
     schema = _nullable(_envelope(into))
 
     def apply(batch: pa.Table) -> pa.Table:
@@ -63,8 +85,7 @@ def stream(
             rows = [{"refused": {"error": type(error).__name__, "text": str(error)}}]
         return pa.Table.from_pylist(rows, schema=schema)
 
-    files, total = [str(p) for p in context.files(name)], rows_in(context, name)
-    data = ray.data.read_parquet(files, partitioning=None).map_batches(
+    applied = data.map_batches(
         apply,
         batch_format="pyarrow",
         batch_size=context.resources.batch_rows,
@@ -73,7 +94,7 @@ def stream(
     )
     done = 0
     batch: Any
-    for batch in data.iter_batches(batch_format="pyarrow", batch_size=None):
+    for batch in applied.iter_batches(batch_format="pyarrow", batch_size=None):
         for row in batch.to_pylist():
             if row["refused"] is not None:
                 raise getattr(errors, row["refused"]["error"])(row["refused"]["text"])

@@ -1,0 +1,1 @@
+"""The exam: questions, graders, statistics, the gate's decision."""

@@ -1,0 +1,128 @@
+"""Whether a model may ship, and which of its formats: pure decisions over grades."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from metier.evaluation.statistics import paired_bootstrap
+from metier.records import Grade
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The tuned candidate against one baseline: mean difference of scores with its 95 % interval."""
+
+    candidate: str
+    baseline: str
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class FormatVerdict:
+    """A quantised format against the unquantised model. Ratios are mean scores divided; `slices` holds them by slice."""
+
+    format: str
+    candidate: str
+    executable: bool
+    passed: bool
+    why: str
+    bytes: int = 0
+    overall_ratio: float = 0.0
+    difference: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    slices: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`passed`: the model may ship. `ships`: which format ("none" is the merged, unquantised model), and why."""
+
+    passed: bool
+    why: str
+    ships: Mapping[str, str]
+    comparisons: tuple[Comparison, ...]
+    formats: tuple[FormatVerdict, ...]
+
+
+def by_candidate(grades: Sequence[Grade]) -> dict[str, dict[str, Grade]]:
+    """Grades by candidate, then by question."""
+    found: dict[str, dict[str, Grade]] = {}
+    for one in grades:
+        found.setdefault(one.candidate, {})[one.question_id] = one
+    return found
+
+
+def paired_scores(a: Mapping[str, Grade], b: Mapping[str, Grade]) -> tuple[list[float], list[float]]:
+    """The scores of two candidates on the questions that both answered, in one order."""
+    shared = sorted(set(a) & set(b))
+    return [a[q].score for q in shared], [b[q].score for q in shared]
+
+
+def compare(a: Mapping[str, Grade], b: Mapping[str, Grade], names: tuple[str, str]) -> Comparison:
+    """Candidate `a` against baseline `b`."""
+    interval = paired_bootstrap(*paired_scores(a, b))
+    return Comparison(names[0], names[1], interval.mean, interval.low, interval.high)
+
+
+def _ratio(small: Sequence[float], whole: Sequence[float]) -> float:
+    return sum(small) / sum(whole) if sum(whole) else 1.0
+
+
+def format_verdict(
+    name: str,
+    small: Mapping[str, Grade],
+    whole: Mapping[str, Grade],
+    *,
+    keep_ratio: float,
+    min_slice: int,
+    bytes_: int = 0,
+) -> FormatVerdict:
+    """Whether a quantised model kept `keep_ratio` of the unquantised score, overall and in each slice of `min_slice` or more."""
+    scores, full = paired_scores(small, whole)
+    interval = paired_bootstrap(scores, full)
+    slices: dict[str, float] = {}
+    for slice_ in sorted({g.slice for g in whole.values()}):
+        parts = [q for q in sorted(set(small) & set(whole)) if whole[q].slice == slice_]
+        if len(parts) >= min_slice:
+            slices[slice_] = _ratio([small[q].score for q in parts], [whole[q].score for q in parts])
+    overall = _ratio(scores, full)
+    lost = [f"{s} {r:.1%}" for s, r in slices.items() if r < keep_ratio]
+    if overall < keep_ratio:
+        lost.insert(0, f"overall {overall:.1%}")
+    why = f"kept {overall:.1%} overall" if not lost else f"kept too little: {', '.join(lost)} (wanted {keep_ratio:.0%})"
+    candidate = next(iter(small.values())).candidate
+    return FormatVerdict(
+        name, candidate, True, not lost, why, bytes_, overall, interval.mean, interval.low, interval.high, slices
+    )
+
+
+def decide(
+    comparisons: Sequence[Comparison], formats: Sequence[FormatVerdict], *, tuned: str, require_improvement: bool
+) -> Decision:
+    """The smallest format that passed ships, else the unquantised model; nothing, where the tuned one is not better."""
+    worst = min(comparisons, key=lambda c: c.low, default=None)
+    passed, why = True, "no baseline was examined"
+    if worst is not None:
+        better = worst.low > 0
+        passed = better or not require_improvement
+        why = (
+            f"{tuned} beats {worst.baseline} by {worst.difference:+.3f} (95 % interval {worst.low:+.3f} to {worst.high:+.3f})"
+            if better
+            else f"{tuned} does not surely beat {worst.baseline}: {worst.difference:+.3f} "
+            f"(95 % interval {worst.low:+.3f} to {worst.high:+.3f})"
+        )
+    fit = sorted((f for f in formats if f.executable and f.passed), key=lambda f: (f.bytes, f.format))
+    if fit:
+        ships = {
+            "format": fit[0].format,
+            "candidate": fit[0].candidate,
+            "why": f"the smallest that passed: {fit[0].why}",
+        }
+    else:
+        refused = "; ".join(f"{f.format}: {f.why}" for f in formats) or "no quantised format was tried"
+        ships = {"format": "none", "candidate": tuned, "why": refused}
+    return Decision(passed, why, ships, tuple(comparisons), tuple(formats))

@@ -1,0 +1,1 @@
+"""Passages, embeddings, the index, search, and the prompt that training and serving share."""

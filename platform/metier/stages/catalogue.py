@@ -1,0 +1,56 @@
+"""All stages by name: the index of what Metier can do, in the order of a document's way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metier.execution.step import Stage
+from metier.stages import (
+    anonymise,
+    blend,
+    chunk,
+    decontaminate,
+    deduplicate,
+    exam,
+    filter,
+    gate,
+    index,
+    ingest,
+    merge,
+    quantise,
+    questions,
+    register,
+    report,
+    review,
+    smoke,
+    split,
+    synthesise,
+    train,
+)
+
+STAGES: dict[str, Stage[Any]] = {
+    stage.name: stage
+    for stage in (
+        ingest.STAGE,
+        anonymise.STAGE,
+        split.STAGE,
+        chunk.STAGE,
+        index.STAGE,
+        questions.STAGE,
+        synthesise.STAGE,
+        anonymise.DIALOGUES,
+        deduplicate.STAGE,
+        filter.STAGE,
+        review.STAGE,
+        decontaminate.STAGE,
+        blend.STAGE,
+        train.STAGE,
+        merge.STAGE,
+        quantise.STAGE,
+        exam.STAGE,
+        gate.STAGE,
+        register.STAGE,
+        smoke.STAGE,
+        report.STAGE,
+    )
+}

@@ -1,0 +1,255 @@
+"""Reads documents from where they lie: folders of .md, .html and .txt, and the documentation of installed packages.
+
+What is no document (a broken encoding, an empty file, another format) is rejected with a reason, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from metier.config import StageConfig
+from metier.errors import InputError
+from metier.execution.dataflow import map_items, write_outcome
+from metier.execution.step import Context, Input, Stage
+from metier.lineage.fingerprint import digest, file_digest
+from metier.lineage.manifest import Counts
+from metier.records import Document, Record, Rejection, rejection
+from metier.text.parsing import SUFFIXES, UnreadableDocument, parse
+
+MEGABYTE = 1_000_000
+
+
+class Config(StageConfig):
+    """What is too little or too much to be a document."""
+
+    min_words: int = Field(3, ge=0, le=10_000)
+    """Files with fewer words are rejected."""
+    max_file_mb: float = Field(20, gt=0, le=1000)
+    """Files that are larger are rejected unread."""
+
+
+class FolderSpec(StageConfig):
+    """A folder with documents in it, at any depth. Hidden files are passed over."""
+
+    folder: str = Field(min_length=1)
+    """The folder; in an experiment file, relative to that file."""
+    glob: str = "**/*"
+    """Which files in it."""
+    prefix: str = ""
+    """Put before the files' names, for two folders that hold files of the same name."""
+
+    def anchored(self, base: Path) -> FolderSpec:
+        """With its path seen from `base`."""
+        return self.model_copy(update={"folder": str(base / Path(self.folder).expanduser())})
+
+    @property
+    def where(self) -> str:
+        """Its name for people."""
+        return self.folder
+
+    def files(self) -> list[Path]:
+        """The files, sorted. Raises InputError when the folder is missing or holds no document."""
+        root = Path(self.folder).expanduser()
+        if not root.is_dir():
+            raise InputError(f"sources: folder {self.folder}: there is no such folder")
+        found = [p for p in root.glob(self.glob) if p.is_file() and not _hidden(p.relative_to(root))]
+        if not any(p.suffix.lower() in SUFFIXES for p in found):
+            wanted = ", ".join(sorted(SUFFIXES))
+            raise InputError(f"sources: folder {self.folder}: no document in it ({wanted}; glob {self.glob!r})")
+        return sorted(found)
+
+    def uri(self, path: Path) -> str:
+        """The name of a file wherever the folder lies."""
+        name = path.relative_to(Path(self.folder).expanduser()).as_posix()
+        return f"{self.prefix.rstrip('/')}/{name}" if self.prefix else name
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the names, and of the bytes of those files that are read."""
+        held = {self.uri(p): file_digest(p) if p.suffix.lower() in SUFFIXES else "" for p in self.files()}
+        return digest(held)
+
+
+class PackageSpec(StageConfig):
+    """The documentation of an installed Python package, read by importing it."""
+
+    python_package: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The package, as it is imported."""
+    modules: tuple[str, ...] = ()
+    """Modules whose public objects are read; empty: the known ones (ray), or the package itself."""
+
+    def anchored(self, base: Path) -> PackageSpec:
+        """Itself: a package lies in no folder of the user's."""
+        return self
+
+    @property
+    def where(self) -> str:
+        """Its name for people."""
+        return self.python_package
+
+    @functools.cached_property
+    def version(self) -> str:
+        """The installed version. Raises InputError when the package is not installed."""
+        names = [self.python_package, *metadata.packages_distributions().get(self.python_package, ())]
+        for name in names:
+            try:
+                return metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        raise InputError(f"sources: python_package {self.python_package}: not installed in this environment")
+
+    @property
+    def fingerprint(self) -> str:
+        """Name, version and modules: a release never changes."""
+        return digest([self.python_package, self.version, list(self.modules)])
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _key_of(spec: Any) -> str | None:
+    if isinstance(spec, FolderSpec | PackageSpec):
+        return type(spec).__name__
+    keys = spec if isinstance(spec, dict) else {}
+    return "FolderSpec" if "folder" in keys else "PackageSpec" if "python_package" in keys else None
+
+
+SourceSpec = Annotated[
+    Annotated[FolderSpec, Tag("FolderSpec")] | Annotated[PackageSpec, Tag("PackageSpec")],
+    Discriminator(
+        _key_of,
+        custom_error_type="source_kind",
+        custom_error_message="a source is `folder: PATH` or `python_package: NAME`",
+    ),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class DocumentSources:
+    """All sources of a corpus."""
+
+    specs: tuple[FolderSpec | PackageSpec, ...]
+
+    @property
+    def location(self) -> str:
+        """The folders and packages, for people."""
+        return ", ".join(s.where for s in self.specs)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest of what the sources hold. Raises InputError for a missing or empty one."""
+        return digest([s.fingerprint for s in self.specs])
+
+
+def documents_at(word: str) -> DocumentSources:
+    """Sources from a word on the command line: a folder, or `package:NAME` with `:MODULE,MODULE` after it if wanted."""
+    if not word.startswith("package:"):
+        return DocumentSources((FolderSpec(folder=word),))
+    name, _, modules = word.removeprefix("package:").partition(":")
+    if not name.isidentifier():
+        raise InputError(f"--input sources={word}: give package:NAME or package:NAME:MODULE,MODULE")
+    return DocumentSources((PackageSpec(python_package=name, modules=tuple(m for m in modules.split(",") if m)),))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Item(Record):
+    """One unit of reading: a file, or a whole package. Never written anywhere, for it knows paths."""
+
+    uri: str
+    path: str = ""
+    package: str = ""
+    version: str = ""
+    modules: tuple[str, ...] = ()
+
+
+def items_of(sources: DocumentSources) -> list[Item]:
+    """What is to be read. Raises InputError when two folders hold files of the same name."""
+    items: dict[str, Item] = {}
+    for spec in sources.specs:
+        if isinstance(spec, PackageSpec):
+            name = spec.python_package
+            uri = f"package:{name}:{','.join(spec.modules)}"
+            found = [Item(uri=uri, package=name, version=spec.version, modules=spec.modules)]
+        else:
+            found = [Item(uri=spec.uri(path), path=str(path.absolute())) for path in spec.files()]
+        for item in found:
+            if item.uri in items:
+                raise InputError(f"sources: {item.uri} is there twice; give one of the folders a `prefix`")
+            items[item.uri] = item
+    return list(items.values())
+
+
+def operator(config: Config) -> Callable[[list[Item]], Iterator[Document | Rejection]]:
+    """Reads files and packages."""
+
+    def apply(items: list[Item]) -> Iterator[Document | Rejection]:
+        from metier.text.reflection import reflect
+
+        for item in items:
+            if item.package:
+                yield from reflect(item.package, item.version, item.modules)
+            else:
+                yield _read(item, config)
+
+    return apply
+
+
+def _read(item: Item, config: Config) -> Document | Rejection:
+    stub = Document(uri=item.uri, title=item.uri, text="")
+    path = Path(item.path)
+    try:
+        if path.stat().st_size > config.max_file_mb * MEGABYTE:
+            raise UnreadableDocument("too_large", f"{path.stat().st_size / MEGABYTE:.1f} MB")
+        readable = path.suffix.lower() in SUFFIXES  # the bytes of another format are not even fetched
+        document = parse(path.read_bytes() if readable else b"", item.uri)
+    except UnreadableDocument as fault:
+        return rejection(stub, "ingest", fault.reason, fault.evidence)
+    except OSError as error:
+        return rejection(stub, "ingest", "unreadable", error.strerror or type(error).__name__)
+    count = len(document.text.split())
+    if count < config.min_words:
+        return rejection(document, "ingest", "too_short", f"{count} words")
+    return document
+
+
+def run(context: Context[Config]) -> Counts:
+    """Reads all sources. Raises InputError when nothing readable is in them."""
+    sources = context.inputs["sources"]
+    if not isinstance(sources, DocumentSources):
+        raise InputError(f"{context.step}: sources {sources.location}: give a folder or package:NAME")
+    items = items_of(sources)
+    packages = [item for item in items if item.package]
+    files = [item for item in items if not item.package]
+    outcome = [*map_items(context, packages, Item, operator(context.config), Document)] if packages else []
+    read = len(outcome) + len(files)
+
+    def all_of() -> Iterator[Document | Rejection]:
+        yield from outcome
+        if files:
+            yield from map_items(context, files, Item, operator(context.config), Document)
+
+    counts = write_outcome(context, all_of(), Document, read)
+    if not counts.kept:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in counts.rejected.items())
+        raise InputError(f"sources {sources.location}: no readable document in them ({reasons or 'nothing found'})")
+    return counts
+
+
+STAGE = Stage(
+    name="ingest",
+    revision=1,
+    summary="Reads documents from folders and from the documentation of installed packages.",
+    config=Config,
+    inputs={"sources": Input("a folder of .md, .html and .txt, or package:NAME", opens=documents_at)},
+    outputs={"kept": Document, "rejected": Rejection},
+    run=run,
+    conserves=True,
+)
