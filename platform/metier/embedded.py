@@ -18,6 +18,7 @@ from pathlib import Path
 
 from metier.errors import MachineError
 
+SCRATCH = ".unpacking-"
 BYTES_NEEDED = 1_200_000_000  # the folder itself is 540 MB; some air for whoever else writes
 
 
@@ -33,7 +34,9 @@ def unpacked(name: str, package: str, cache: Path) -> Path:
     with _alone(target):
         if not target.exists():
             _refuse_full_disk(target.parent)
-            with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=target.parent) as scratch:
+            for leftover in target.parent.glob(f"{SCRATCH}*-{name}"):  # of an unpacking that was killed
+                shutil.rmtree(leftover)
+            with tempfile.TemporaryDirectory(prefix=SCRATCH, suffix=f"-{name}", dir=target.parent) as scratch:
                 folder = Path(scratch) / "model"
                 _convert(gguf, folder)
                 folder.rename(target)  # the one moment in which the model comes to exist

@@ -18,13 +18,17 @@ HEAVY = ("torch", "ray", "vllm", "transformers", "lancedb", "mlflow", "presidio_
 
 
 def python(code: str) -> str:
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout
 
 
 def test_imports_run_one_way():
-    run = subprocess.run([Path(sys.executable).parent / "lint-imports"], capture_output=True, text=True, cwd=ROOT, check=False)
+    run = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
     assert run.returncode == 0, run.stdout
 
 
@@ -75,7 +79,9 @@ def test_only_entry_points_start_ray():
     assert starters <= allowed
 
 
-@pytest.mark.parametrize("pattern", [r"trust_remote_code\s*=\s*True", r"pickle\.load", r"shell\s*=\s*True", r"weights_only\s*=\s*False"])
+@pytest.mark.parametrize(
+    "pattern", [r"trust_remote_code\s*=\s*True", r"pickle\.load", r"shell\s*=\s*True", r"weights_only\s*=\s*False"]
+)
 def test_nothing_unsafe_is_loaded_or_run(pattern):
     assert [p for p in SOURCES if re.search(pattern, p.read_text())] == []
 

@@ -14,7 +14,17 @@ import pytest
 from metier.lineage.store import Store
 from tests.fixtures.tiny_experiment import make_tiny_experiment
 
-STEPS_COMPARED = ("ingest", "synthesise", "deduplicate", "filter", "blend", "train", "merge", "quantise-w8a8", "exam-tuned")
+STEPS_COMPARED = (
+    "ingest",
+    "synthesise",
+    "deduplicate",
+    "filter",
+    "blend",
+    "train",
+    "merge",
+    "quantise-w8a8",
+    "exam-tuned",
+)
 
 
 def command(file: Path, store: Path) -> list[str]:
@@ -28,7 +38,9 @@ def run_to_the_end(file: Path, store: Path) -> None:
 
 def run_and_kill(file: Path, store: Path, step: str, event: str) -> None:
     """Starts a run and kills the process the moment that `step` reports `event`."""
-    with subprocess.Popen(command(file, store), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command(file, store), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             said = json.loads(line)

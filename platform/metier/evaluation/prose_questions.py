@@ -17,7 +17,9 @@ _STATES = {"effective": "in force", "superseded": "superseded"}
 
 
 def prose_questions(document: Document, corpus: Vocabulary, abstention: str, seed: int) -> Iterator[Question]:
-    """All questions that can be asked about a document, of every slice."""
+    """All questions that can be asked about a document, of every slice. None where its title names others too."""
+    if not corpus.tells_apart(document):
+        return
     for fact in facts_of(document):
         if fact.kind == "number":
             yield from _number(document, fact, seed)
@@ -74,7 +76,11 @@ def _statement(document: Document, fact: Fact, corpus: Vocabulary, seed: int) ->
         prompt = phrased("prose_purpose", seed, title=document.title, name=fact.subject)
         yield _question(document, "factual", "purpose", prompt, fact.value, points)
     title = content_words(document.title)
-    if title and not name_words(document.title) & {stem(w) for w in content_words(fact.value)}:
+    if (
+        title
+        and corpus.summaries[fact.value.lower()] == 1
+        and not name_words(document.title) & {stem(w) for w in content_words(fact.value)}
+    ):
         prompt = phrased("prose_which", seed, value=fact.value)
         yield _question(document, "usage", "which", prompt, f'"{document.title}" says so.', tuple(title[:4]))
 

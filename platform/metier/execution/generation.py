@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -127,7 +128,9 @@ def _refuse_longer_context(config: VllmEngine, model: str) -> None:
     described = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
     longest = described.get("max_position_embeddings")
     if longest and config.max_model_len > longest:
-        raise InputError(f"max_model_len {config.max_model_len} is more than the {longest} tokens that {model} can read")
+        raise InputError(
+            f"max_model_len {config.max_model_len} is more than the {longest} tokens that {model} can read"
+        )
 
 
 def _vllm_rows(
@@ -160,6 +163,7 @@ def _sampling(request: Request) -> dict[str, Any]:
 def _run_processor(
     rows: list[dict[str, Any]], config: VllmEngine, model: str, resources: Resources
 ) -> Iterator[Response]:
+    _hush()
     import ray.data
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
@@ -184,6 +188,13 @@ def _run_processor(
     blocks = max(1, len(rows) // BATCH_ROWS)
     for row in processor(ray.data.from_items(rows, override_num_blocks=blocks)).iter_rows():
         yield _response(row)
+
+
+def _hush() -> None:
+    """Building the pipeline imports vLLM here too, which tells its life over the progress display."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    for name in ("ray._private.worker", "ray.llm"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _engine_kwargs(config: VllmEngine, resources: Resources) -> dict[str, Any]:

@@ -45,7 +45,9 @@ class Engine(Protocol):
 
 def failed(request: Request, why: str) -> Response:
     """The response of a request that could not be answered."""
-    return Response(id=request.id, text="", prompt_tokens=0, completion_tokens=0, finish_reason="error", error=why[:500])
+    return Response(
+        id=request.id, text="", prompt_tokens=0, completion_tokens=0, finish_reason="error", error=why[:500]
+    )
 
 
 def chat(messages: Sequence[Message]) -> list[dict[str, str]]:

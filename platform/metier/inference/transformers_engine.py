@@ -54,8 +54,8 @@ class TransformersGenerator:
         self._config, self._device = config, device
         self._tokenizer = load_tokenizer(model)
         dtype = getattr(torch, engine_dtype(config.dtype, gpus=0 if device == "cpu" else 1).replace("auto", "bfloat16"))
-        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
-        self._model: Any = loaded.to(device).eval()
+        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
+        self._model = loaded.to(device).eval()
         self._longest = int(getattr(loaded.config, "max_position_embeddings", 0) or 1 << 30)
         self._ends = _end_ids(loaded, self._tokenizer)
 

@@ -73,7 +73,7 @@ def checks(config: Config) -> dict[str, Check]:
         "too_long": too_long,
         "broken_encoding": lambda d: quality.broken_encoding(d.question + d.answer),
         "refusal": lambda d: quality.refusal(d.answer),
-        "repetition": lambda d: quality.repetition(d.answer),
+        "repetition": lambda d: "" if "```" in d.answer else quality.repetition(d.answer),
         "outdated": outdated,
         "not_yet_effective": not_yet_effective,
         "ungrounded": ungrounded,

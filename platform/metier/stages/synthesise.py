@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -26,20 +25,17 @@ from metier.lineage.manifest import Counts
 from metier.models import ModelSource
 from metier.records import Dialogue, Document, Message, Passage, Rejection, rejection
 from metier.retrieval.prompt import ABSTENTION
-from metier.text.facts import Fact, facts_of
-from metier.text.phrasings import Chooser, Pair, absent_question, difference_pair, pair_of, styles_of, which_pair
+from metier.text.authoring import Corpus, Recipe, corpus_of, pairs_of
+from metier.text.phrasings import Chooser, Pair
 from metier.text.sections import sentences, words
+from metier.text.words import content_words, stem
 
 NAME = "synthesise"
 SPLITS = ("train", "dev")
-# Kinds take turns in this order until a document has its share. Defaults and purposes, which users ask most, come twice.
-TURNS = ("purpose", "default", "which", "parameter", "type", "returns", "default", "parameters", "number", "example",
-         "purpose", "date", "module")  # fmt: skip
-MAX_EXAMPLE_WORDS = 60
-MAX_LISTED = 12
-MIN_WHICH_WORDS = 4
-SIBLINGS_KEPT = 50
 MIN_ANSWER_WORDS, MAX_ANSWER_WORDS = 5, 40
+MIN_SHARED_WORDS = 2
+# what a passage's line begins with: `name(signature): `, "- `name` (type): ", "name returns: ", "Parameter `x` of y (type): "
+_HEAD = re.compile(r"^(- |Parameter )?`?[\w.*]+`?( of [\w.]+)?( ?\(.*?\)| returns)?: ((Note|Warning): )?")
 _CODE = re.compile(r"`[^`]+`|\b\w+(?:[._]\w+)+")  # names as code writes them: `x`, a.b, a_b
 
 
@@ -83,147 +79,28 @@ class Config(StageConfig):
     """The second generator."""
 
 
-@dataclass
-class Corpus:
-    """What one document's questions must know of the others. Names only, bounded by API objects, not by their text."""
-
-    names: set[str] = field(default_factory=set)
-    parameters: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by module
-    purposes: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # how many objects have the same one
-    siblings: dict[tuple[str, str], list[Fact]] = field(default_factory=lambda: defaultdict(list))  # by split, parent
-
-
-def corpus_of(documents: Iterable[Document]) -> Corpus:
-    """Gathers names from all splits (so that what is called absent is absent) and purposes from each split by itself."""
-    found = Corpus()
-    for document in documents:
-        api = document.api
-        if api is None:
-            continue
-        found.names.add(api.name)
-        found.parameters[document.module] |= {p.name for p in api.parameters if not p.name.startswith(("*", "_"))}
-        purpose = next((f for f in facts_of(document) if f.kind == "purpose"), None)
-        if purpose:
-            found.purposes[purpose.value] += 1
-            siblings = found.siblings[document.split, _parent(api.name)]
-            if len(siblings) < SIBLINGS_KEPT:
-                siblings.append(purpose)
-    return found
-
-
 def structured(config: Config, corpus: Corpus) -> Operator[Document, Dialogue]:
     """Dialogues from what documents state; documents of other splits give none."""
     choose = Chooser(config.seed)
+    recipe = Recipe(
+        max_per_document=config.max_per_document,
+        unanswerable_per_document=config.unanswerable_per_document,
+        difference_share=config.difference_share,
+        json_share=config.json_share,
+        value_share=config.value_share,
+        abstention=ABSTENTION,
+    )
 
     def apply(documents: list[Document]) -> Iterator[Dialogue | Rejection]:
         for document in documents:
             if document.split in SPLITS:
-                yield from _dialogues(document, config, corpus, choose)
+                for pair in pairs_of(document, recipe, corpus, choose):
+                    yield _dialogue(document, pair, "structured")
 
     return apply
 
 
-def _dialogues(document: Document, config: Config, corpus: Corpus, choose: Chooser) -> Iterator[Dialogue]:
-    facts = facts_of(document)
-    pairs = _in_turns(_by_kind(document, facts, config, corpus, choose), config.max_per_document)
-    if document.api:
-        pairs += _differences(document, facts, config, corpus, choose)
-        pairs += _unanswerable(document, config, corpus, choose)
-    asked = set[str]()
-    for pair in pairs:
-        if pair.question not in asked:
-            asked.add(pair.question)
-            yield _dialogue(document, pair, "structured")
-
-
-def _by_kind(
-    document: Document, facts: Sequence[Fact], config: Config, corpus: Corpus, choose: Chooser
-) -> dict[str, list[Pair]]:
-    """Pairs by kind in the order in which they are taken: defaults other than None first, else as the hash says."""
-    ordered = sorted(facts, key=lambda f: (f.kind == "default" and f.value == "None", choose.number(*_key(f), "order")))
-    found: dict[str, list[Pair]] = defaultdict(list)
-    for fact in ordered:
-        if not _worth_asking(fact):
-            continue
-        styles = list(styles_of(fact))
-        styles = [s for s in styles if s == "sentence" or choose.share(*_key(fact), s) < _share(config, s)]
-        found[fact.kind].append(pair_of(fact, styles[-1], choose, prose=document.api is None))
-        unique = fact.kind == "purpose" and corpus.purposes[fact.value] == 1
-        if unique and document.api and len(fact.value.split()) >= MIN_WHICH_WORDS:
-            found["which"].append(which_pair(fact, document.module, choose))
-    return found
-
-
-def _key(fact: Fact) -> tuple[str, str, str]:
-    return fact.subject, fact.kind, fact.detail
-
-
-def _share(config: Config, style: str) -> float:
-    return config.json_share if style == "json" else config.value_share
-
-
-def _worth_asking(fact: Fact) -> bool:
-    """Leaves out what a short prompt can't hold, and `kind`, which no passage states."""
-    if fact.kind == "example":
-        return len(fact.value.split()) <= MAX_EXAMPLE_WORDS
-    if fact.kind == "parameters":
-        return len(fact.value.split(", ")) <= MAX_LISTED
-    return fact.kind != "kind"
-
-
-def _in_turns(by_kind: dict[str, list[Pair]], most: int) -> list[Pair]:
-    """One pair of a kind after the other, until there are `most` or none is left."""
-    waiting = {kind: list(reversed(pairs)) for kind, pairs in by_kind.items()}
-    taken: list[Pair] = []
-    while len(taken) < most and any(waiting.values()):
-        for kind in TURNS:
-            if waiting.get(kind) and len(taken) < most:
-                taken.append(waiting[kind].pop())
-    return taken
-
-
-def _differences(
-    document: Document, facts: Sequence[Fact], config: Config, corpus: Corpus, choose: Chooser
-) -> list[Pair]:
-    """The object beside one of its siblings, of the same split, with another purpose."""
-    purpose = next((f for f in facts if f.kind == "purpose"), None)
-    if purpose is None or choose.share(purpose.subject, "difference") >= config.difference_share:
-        return []
-    siblings = corpus.siblings.get((document.split, _parent(purpose.subject)), [])
-    others = sorted((f for f in siblings if f.value != purpose.value), key=lambda f: f.subject)
-    if not others:
-        return []
-    return [difference_pair(purpose, choose.of(others, purpose.subject, "sibling"), choose)]
-
-
-def _unanswerable(document: Document, config: Config, corpus: Corpus, choose: Chooser) -> list[Pair]:
-    """Questions that look like the others and that no document answers: an absent parameter, object or property."""
-    assert document.api is not None
-    subject, module = document.api.name, document.module
-    own = {p.name for p in document.api.parameters}
-    absent = sorted(p for p in corpus.parameters.get(module, ()) if p not in own and p not in document.text)
-    pairs = []
-    for i in range(config.unanswerable_per_document):
-        turn = choose.number(subject, "unanswerable", str(i)) % 5
-        parameter = choose.of(absent, subject, "absent", str(i)) if absent and turn != 0 else ""
-        asked = _absent_object(subject, corpus, choose, str(i)) if turn == 1 else subject
-        pairs.append(Pair(absent_question(asked, parameter, choose), ABSTENTION, "unanswerable", ""))
-    return pairs
-
-
-def _absent_object(subject: str, corpus: Corpus, choose: Chooser, *key: str) -> str:
-    """A name that looks right and is nowhere: this parent with another object's last part."""
-    parent = _parent(subject)
-    last = sorted({n.rsplit(".", 1)[-1] for n in corpus.names})
-    made = f"{parent}.{choose.of(last, subject, 'absent object', *key)}"
-    return made if made not in corpus.names else f"{parent}.{subject.rsplit('.', 1)[-1]}_async"
-
-
-def _parent(name: str) -> str:
-    return name.rpartition(".")[0]
-
-
-def _dialogue(parent: Document | Passage, pair: Pair, source: str) -> Dialogue:
+def _dialogue(parent: Document | Passage, pair: Pair, source: Literal["structured", "teacher"]) -> Dialogue:
     return parent.derive(
         Dialogue,
         messages=(Message(role="user", content=pair.question), Message(role="assistant", content=pair.answer)),
@@ -267,8 +144,7 @@ def given_sentence(passage: Passage, choose: Chooser) -> str:
 
 def _sentences(passage: Passage) -> list[str]:
     """What can stand as an answer: whole sentences of prose, without the head that a line begins with."""
-    lines = [re.sub(r"^(- )?`?[\w.*]+`?( \(.*?\)| returns)?(\(.*\))?: ", "", line) for line in passage.text.split("\n")]
-    found = [s for line in lines for s in sentences(line)]
+    found = [s for line in passage.text.split("\n") for s in sentences(_HEAD.sub("", line))]
     return [s for s in found if MIN_ANSWER_WORDS <= words(s) <= MAX_ANSWER_WORDS and s[0].isupper() and s.endswith(".")]
 
 
@@ -285,6 +161,9 @@ def pair_from(passage: Passage, reply: Response, ask: Template, choose: Chooser)
     strangers = [name for name in _CODE.findall(f"{question} {answer}") if name.strip("`()") not in passage.text]
     if strangers:
         return rejection(passage, NAME, "unknown_name", f"{strangers[0]} is not in the passage: {reply.text}")
+    shared = {stem(w) for w in content_words(question, ())} & {stem(w) for w in content_words(answer, ())}
+    if len(shared) < MIN_SHARED_WORDS:
+        return rejection(passage, NAME, "off_topic", f"{question} | {answer}")
     if passage.title not in question:  # alone, nobody could say what the question is about
         question = f"About `{passage.title}`: {question}"
     return _dialogue(passage, Pair(question, answer, "teacher", passage.text), "teacher")

@@ -132,7 +132,8 @@ AS_JSON = (
 )  # fmt: skip
 
 WHICH = (
-    "Which API of {module} does this: {purpose}", "I look for something in {module}. It should do this: {purpose} What is it called?",
+    "Which API of {module} does this: {purpose}",
+    "I look for something in {module}. It should do this: {purpose} What is it called?",
     "What in {module} fits this description? {purpose}", "Name what {module} offers for the following: {purpose}",
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from metier.text.similarity import identifiers
+from metier.text.similarity import IDENTIFIER, identifiers
 from metier.text.words import content_words, stem, wording
 
 _REFUSAL = re.compile(
@@ -13,6 +13,7 @@ _REFUSAL = re.compile(
 _BROKEN = re.compile("�|Ã[\x80-\xbf©]|â€|[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _NEGATION = re.compile(r"\b(not|no|never|none|cannot|can't|doesn't|isn't|without|neither|nor)\b", re.I)
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d_,]*(?:\.\d+)?")
+_LETTERS = re.compile(r"[a-z]+")
 REPEATED = 4  # the same run of words so often is a loop
 RUN_WORDS = 3
 
@@ -39,18 +40,17 @@ def repetition(text: str) -> str:
 def ungrounded(answer: str, question: str, evidence: str, min_share: float) -> str:
     """What the answer holds and neither evidence nor question does; empty where it is grounded.
 
-    Every number and identifier must be found; of the other content words at least `min_share`.
+    Every number and identifier must be found; of the other content words at least `min_share`, one stray word aside.
     """
-    ground = f"{question}\n{evidence}"
-    words, text = {stem(w) for w in wording(ground)}, ground.lower()
-    foreign = sorted(
-        one for one in identifiers(answer) if one not in text and not set(wording(one)) <= set(wording(text))
-    )
+    text = f"{question}\n{evidence}".lower()
+    words = {stem(w) for w in _LETTERS.findall(text)}
+    held = set(wording(text))
+    foreign = sorted(one for one in identifiers(answer) if one not in text and not set(wording(one)) <= held)
     if foreign:
         return f"not in the source: {', '.join(foreign[:5])}"
-    content = content_words(answer)
-    missing = [w for w in content if stem(w) not in words]
-    if content and 1 - len(missing) / len(content) < min_share:
+    content = content_words(IDENTIFIER.sub(" ", answer))
+    missing = [w for w in content if stem(w) not in words and w != "null"]  # JSON's word for None
+    if len(missing) > 1 and 1 - len(missing) / len(content) < min_share:
         return f"{len(missing)} of {len(content)} content words are not in the source: {', '.join(missing[:8])}"
     return ""
 

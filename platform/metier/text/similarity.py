@@ -15,14 +15,16 @@ import xxhash
 from metier.text.words import wording
 
 PRIME = (1 << 61) - 1
-_IDENTIFIER = re.compile(r"`[^`]+`|\w+(?:[._]\w+)+|\b\w*[a-z][A-Z]\w*\b|[-+]?\d[\d_,.]*")
+IDENTIFIER = re.compile(r"(?<!`)`[^`\n]+`(?!`)|\w+(?:[._]\w+)+|\b\w*[a-z][A-Z]\w*\b|[-+]?\d[\d_,.]*")
 
 
 def shingles(text: str, words: int) -> np.ndarray:
     """The hashes of all runs of `words` words, sorted, once each; a shorter text is one shingle. uint64, shape (n,)."""
     found = wording(text)
     runs = [" ".join(found[i : i + words]) for i in range(max(1, len(found) - words + 1))]
-    return np.unique(np.array([xxhash.xxh3_64_intdigest(run) for run in runs], dtype=np.uint64))
+    return np.unique(
+        np.array([xxhash.xxh3_64_intdigest(run.encode("utf-8", "surrogatepass")) for run in runs], dtype=np.uint64)
+    )
 
 
 @functools.cache
@@ -63,7 +65,7 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> float:
 
 def identifiers(text: str) -> frozenset[str]:
     """What makes a templated sentence be about one thing: names in code, dotted or underscored words, numbers."""
-    return frozenset(token.strip("`.,").lower() for token in _IDENTIFIER.findall(text))
+    return frozenset(token.strip("`.,").lower() for token in IDENTIFIER.findall(text))
 
 
 class Clusters:

@@ -8,11 +8,13 @@ import pytest
 
 from metier.errors import InputError
 from metier.evaluation.exam_file import read_exam
+from metier.evaluation.graders import grade
 from metier.records import Rejection
+from metier.retrieval.prompt import ABSTENTION
 from metier.text.reflection import reflect
 
 RAY = Path(__file__).parents[3] / "examples" / "exams" / "ray-by-hand.yaml"
-GOOD = "- {question: How many are there?, answer: Three., points: ['3|three'], slice: numeric}\n"
+GOOD = "- {question: 'How many are there?', answer: Three., points: ['3|three'], slice: numeric}\n"
 
 
 def refused(tmp_path: Path, text: str) -> str:
@@ -25,7 +27,7 @@ def refused(tmp_path: Path, text: str) -> str:
 
 def test_a_written_question_is_a_final_one(tmp_path):
     path = tmp_path / "exam.yaml"
-    path.write_text(GOOD + "- {question: Who sang it first?, slice: unanswerable}\n")
+    path.write_text(GOOD + "- {question: 'Who sang it first?', slice: unanswerable}\n")
     first, second = read_exam(path, "No idea.")
     assert (first.split, first.written_by, first.points, first.answerable) == ("final", "hand", ("3|three",), True)
     assert (second.reference, second.points, second.answerable) == ("No idea.", (), False)
@@ -35,15 +37,15 @@ def test_a_written_question_is_a_final_one(tmp_path):
     ("text", "said"),
     [
         (
-            GOOD + "- {question: What is it then?, answer: It., slice: factual}\n",
+            GOOD + "- {question: 'What is it then?', answer: It., slice: factual}\n",
             "entry 2: Value error, an answer and at least",
         ),
         (GOOD + GOOD, "entry 2: the same question as entry 1"),
-        ("- {question: What is it?, answer: It., points: [it], slice: history}\n", "entry 1: slice"),
-        ("- {question: What is it?, answer: It., points: [it], slice: factual, pionts: 1}\n", "entry 1: pionts"),
-        ("- {question: What is it?, answer: '{}', points: [it], slice: format, format: json}\n", "json_keys"),
+        ("- {question: 'What is it?', answer: It., points: [it], slice: history}\n", "entry 1: slice"),
+        ("- {question: 'What is it?', answer: It., points: [it], slice: factual, pionts: 1}\n", "entry 1: pionts"),
+        ("- {question: 'What is it?', answer: '{}', points: [it], slice: format, format: json}\n", "json_keys"),
         ("just words", "is a list of questions"),
-        ("- [unclosed", "line 2: not YAML"),
+        ("- [unclosed", "line 1: not YAML"),
     ],
 )
 def test_a_bad_exam_is_refused_with_the_place(tmp_path, text, said):
@@ -66,3 +68,9 @@ def test_the_exam_on_ray_asks_about_documents_that_hold_the_answers():
             text = documents[question.uri].text.lower().replace("\n", " ")
             for point in question.points:
                 assert any(form.lower() in text for form in point.split("|")), (question.prompt, point)
+
+
+def test_its_references_score_full_marks_and_repeating_the_question_does_not():
+    for question in read_exam(RAY, ABSTENTION):
+        assert grade(question, question.reference).score == 1, question.prompt
+        assert grade(question, question.prompt).score < 0.6, question.prompt

@@ -112,7 +112,24 @@ def test_prose_gives_questions_for_every_slice_too():
     assert "____" in found["numeric", "number"].prompt
     assert "30" not in found["numeric", "number"].prompt
     assert found["factual", "date"].points == ("2025-01-31",)
-    assert "Bicycle sheds" in found["unanswerable", "absent_heading"].prompt
+    foreign = found["unanswerable", "absent_heading"].prompt
+    assert "Bicycle sheds" in foreign or "Parking" in foreign
+
+
+def test_a_document_whose_title_names_two_is_asked_about_only_while_it_is_the_current_one():
+    text = "# Leave\n\nHolidays in summer last 30 days in total.\n"
+    old = Document(uri="old.md", title="Leave", text=text.replace("30", "20"), superseded="2025-01-31", split="final")
+    new = Document(uri="new.md", title="Leave", text=text, effective="2025-01-31", split="final")
+    twin = Document(uri="twin.md", title="Leave", text=text, split="final")
+    assert asked(new, old)["numeric", "number"].points == ("30",)
+    assert asked(old, new) == {}
+    assert asked(new, twin) == {}
+
+
+def test_a_sentence_that_two_documents_share_is_no_way_to_find_one():
+    pages = [Document(uri=f"{t}.md", title=t, text="Nobody may enter without a helmet.\n") for t in ("Mine", "Quarry")]
+    assert ("usage", "which") not in asked(*pages)
+    assert ("usage", "which") in asked(pages[0])
 
 
 @pytest.fixture(scope="module")

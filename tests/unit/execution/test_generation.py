@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+from tests.fixtures.tiny_model import make_tiny_model
 
 from metier.config import Resources
 from metier.errors import InputError, MachineError
@@ -12,14 +13,15 @@ from metier.inference.engines import TransformersEngine, VllmEngine
 from metier.inference.protocol import Request
 from metier.models import resolve
 from metier.records import Message
-from tests.fixtures.tiny_model import make_tiny_model
 
 needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM")
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return str(make_tiny_model(tmp_path_factory.mktemp("model"), ["the ledger holds a margin of ten units"], context=256))
+    return str(
+        make_tiny_model(tmp_path_factory.mktemp("model"), ["the ledger holds a margin of ten units"], context=256)
+    )
 
 
 def requests(count: int) -> list[Request]:
@@ -65,7 +67,10 @@ def test_vllm_answers_as_transformers_does_and_a_bad_row_is_its_own_error(ray_cl
     answers = {r.id: r for r in generate(asked, engine, model, Resources())}
     (plain,) = generate(asked[:1], TransformersEngine(), model, Resources())
     assert answers["paris"].text == plain.text
-    assert (answers["paris"].prompt_tokens, answers["paris"].finish_reason) == (plain.prompt_tokens, plain.finish_reason)
+    assert (answers["paris"].prompt_tokens, answers["paris"].finish_reason) == (
+        plain.prompt_tokens,
+        plain.finish_reason,
+    )
     assert "exceed the context of 256" in answers["long"].error
     assert "temperature" in answers["bad"].error
     assert answers["bad"].finish_reason == "error"

@@ -72,7 +72,9 @@ def engine(server, monkeypatch):
     monkeypatch.setenv("SOME_KEY", KEY)
     monkeypatch.setattr(http_engine, "FIRST_WAIT_SECONDS", 0.01)
     address = f"http://127.0.0.1:{server.server_port}/v1"
-    engine = open_engine(HttpEngine(base_url=address, model="m", api_key_env="SOME_KEY", concurrency=3, max_attempts=3), "")
+    engine = open_engine(
+        HttpEngine(base_url=address, model="m", api_key_env="SOME_KEY", concurrency=3, max_attempts=3), ""
+    )
     yield engine
     engine.close()
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from metier.inference.templates import PASSAGE_QUESTION, template
+from metier.inference.templates import PASSAGE_QUESTION, SENTENCE_QUESTION, TEMPLATES, template
 
 
 def test_the_settled_name_changes_with_the_words():
@@ -50,5 +50,18 @@ def test_the_parts_are_taken_out():
     }
 
 
-def test_the_worked_examples_keep_the_form_that_they_teach():
-    assert all(PASSAGE_QUESTION.parsed(answer) for _, answer in PASSAGE_QUESTION.turns)
+@pytest.mark.parametrize("one", TEMPLATES.values(), ids=TEMPLATES)
+def test_the_worked_examples_keep_the_form_that_they_teach(one):
+    for passage, given, reply in one.turns:
+        assert one.parsed(reply)
+        assert given in passage
+        assert bool(given) == one.gives_answer
+
+
+def test_a_given_answer_stands_in_the_prompt():
+    messages = SENTENCE_QUESTION.messages("It adds. It holds {given}.", "It adds.")
+    assert messages[-1].content.count("It adds.") == 2
+    assert "It holds {given}." in messages[-1].content
+    assert SENTENCE_QUESTION.parsed("Question: What does it do to two numbers?") == {
+        "question": "What does it do to two numbers?"
+    }

@@ -26,7 +26,7 @@ def folder(tmp_path):
     (root / "deep" / ".git").mkdir(parents=True)
     (root / "a.md").write_text("# Alpha\n\nFour words stand here.\n")
     (root / "deep" / "b.html").write_text("<title>Beta</title><p>Some words of text.</p>")
-    (root / "c.txt").write_bytes(b"\xff\xfe\x00broken\xff")
+    (root / "c.txt").write_bytes(b"the caf\xe9 of another age")
     (root / "d.pdf").write_bytes(b"%PDF")
     (root / "e.md").write_text("")
     (root / "f.md").write_text("word")

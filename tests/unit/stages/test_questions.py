@@ -14,7 +14,7 @@ from metier.lineage.store import Store
 from metier.records import Document, Passage, Question
 from metier.stages import chunk, ingest, questions, split
 
-EXAM = "- {question: How tall is the tower?, answer: 90 metres., points: ['90'], slice: numeric}\n"
+EXAM = "- {question: 'How tall is the tower?', answer: 90 metres., points: ['90'], slice: numeric}\n"
 
 
 class Silent:
@@ -36,7 +36,8 @@ def folder(tmp_path):
     root = tmp_path / "corpus"
     root.mkdir()
     for i, thing in enumerate(["tower", "bridge", "harbour", "market", "garden", "museum", "station", "library"] * 3):
-        text = f"# {thing} {i}\n\nVisitors reach the place through gate {i + 3} at noon.\n\n## Hours of {thing}{i}\n\nGuards close it.\n"
+        text = f"# {thing} {i}\n\nVisitors reach the place through gate {i + 3} at noon."
+        text += f"\n\n## Hours of {thing}{i}\n\nGuards close it.\n"
         (root / f"{thing}{i}.md").write_text(text)
     return root
 

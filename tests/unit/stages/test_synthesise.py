@@ -1,26 +1,30 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import re
 
 import pytest
+from tests.fixtures.tiny_model import make_tiny_model
+from tests.unit.execution.test_runner import Recorder
 
 from metier.config import Resources
 from metier.errors import InputError
 from metier.execution.plan import make_plan
 from metier.execution.runner import run_plan
 from metier.inference.protocol import Response
+from metier.inference.templates import PASSAGE_QUESTION, SENTENCE_QUESTION
 from metier.lineage.artifact import Writer
 from metier.lineage.manifest import Counts
 from metier.lineage.store import Store
 from metier.models import ModelSource
 from metier.records import ApiObject, Dialogue, Document, Parameter, Passage, Rejection
 from metier.retrieval.prompt import ABSTENTION
-from metier.stages.synthesise import STAGE, Config, Teacher, corpus_of, pair_from, sampled, structured
+from metier.stages.synthesise import STAGE, Config, Teacher, given_sentence, pair_from, sampled, structured
 from metier.text.apitext import api_markdown
-from tests.fixtures.tiny_model import make_tiny_model
-from tests.unit.execution.test_runner import Recorder
+from metier.text.authoring import corpus_of
+from metier.text.phrasings import Chooser
 
 VERBS = ("open", "close", "read", "write", "seek", "list", "copy", "move", "drop", "join")
 
@@ -68,7 +72,11 @@ def test_every_answer_rests_on_its_evidence_and_an_unanswerable_one_says_so(docu
         if d.task == "unanswerable":
             assert (d.answer, d.evidence) == (ABSTENTION, "")
             continue
-        values = [str(v) for v in json.loads(d.answer).values()] if d.task == "json" else re.findall(r"`([^`\n]+)`", d.answer)
+        values = (
+            [str(v) for v in json.loads(d.answer).values()]
+            if d.task == "json"
+            else re.findall(r"`([^`\n]+)`", d.answer)
+        )
         known = d.evidence + d.question + "lib"
         assert all(v.strip("[]'") in known or "[" in v for v in values), d
 
@@ -118,45 +126,83 @@ def test_prose_is_asked_for_without_an_api(documents):
 
 
 def passage(number: int, split: str = "train") -> Passage:
-    text = f"lib.Files.open number {number}: " + "opens one file after the other in order " * 2
-    return Passage(uri="u", title="t", section="", text=text, position=number, split=split)
+    text = (
+        f"lib.Files.open(path, limit={number}): Opens one file after the other in order {number}. Closes none of them."
+    )
+    return Passage(uri="u", title="lib.Files.open", section="", text=text, position=number, split=split)
 
 
 def test_the_teacher_sees_the_same_train_passages_in_any_order():
     passages = [passage(i) for i in range(30)] + [passage(i, "dev") for i in range(30, 40)]
-    taken = sampled(passages, 7, 0)
-    assert {p.id for p in sampled(passages[::-1], 7, 0)} == {p.id for p in taken}
-    assert {p.id for p in sampled(passages, 7, 1)} != {p.id for p in taken}
+    taken = sampled(passages, 7, Chooser(0))
+    assert {p.id for p in sampled(passages[::-1], 7, Chooser(0))} == {p.id for p in taken}
+    assert {p.id for p in sampled(passages, 7, Chooser(1))} != {p.id for p in taken}
     assert {p.split for p in taken} == {"train"}
-    assert len(sampled(passages, 100, 0)) == 30
+    assert len(sampled(passages, 100, Chooser(0))) == 30
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "reason"),
+    ("text", "sentence"),
     [
-        ("Question: What does it open?\nAnswer: One file after the other.", "", ""),
+        ("lib.f(a=(1, 2)): Adds the two numbers up.", "Adds the two numbers up."),
+        ("Parameters of lib.f:\n- `a` (int, default 1): The number that is added.", "The number that is added."),
+        ("lib.f returns: The sum of all numbers.", "The sum of all numbers."),
+        ("Parameter `a` of lib.f (int | None, default None): Says how much is added.", "Says how much is added."),
+        ("lib.f: Note: This operation changes nothing at all.", "This operation changes nothing at all."),
+    ],
+)
+def test_the_given_answer_is_a_whole_sentence_without_its_head(text, sentence):
+    made = Passage(uri="u", title="lib.f", section="", text=text, position=0, split="train")
+    assert given_sentence(made, Chooser(0)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "reason"),
+    [
+        ("Question: In which order does lib.Files.open open a file?", "", ""),
         ("It opens files.", "", "unparsable"),
-        ("Question: What does it open?\nAnswer: files", "", "empty_answer"),
+        ("Question: Is it so that it Opens one file after the other in order 1?", "", "answer_in_question"),
+        ("Question: How does one file differ in lib.Files.shut?", "", "unknown_name"),
+        ("Question: What is the weather like today?", "", "off_topic"),
         ("", "ValueError: no", "engine_error"),
     ],
 )
-def test_a_teachers_answer_is_a_dialogue_or_a_rejection(text, error, reason):
-    source = passage(1)
-    made = pair_from(source, Response(source.id, text, 1, 1, "stop", error), "passage-question")
+def test_a_teachers_reply_is_a_dialogue_or_a_rejection(reply, error, reason):
+    source = dataclasses.replace(passage(1), text="lib.Files.open(): Opens one file after the other in order 1.", id="")
+    made = pair_from(source, Response(source.id, reply, 1, 1, "stop", error), SENTENCE_QUESTION, Chooser(0))
     assert made.parent_ids == (source.id,)
     if not reason:
         assert isinstance(made, Dialogue)
-        assert (made.question, made.answer) == ("What does it open?", "One file after the other.")
+        assert made.question == "In which order does lib.Files.open open a file?"
+        assert made.answer == "Opens one file after the other in order 1."
         assert (made.source, made.split, made.evidence) == ("teacher", "train", source.text)
     else:
         assert isinstance(made, Rejection)
         assert (made.stage, made.reason) == ("synthesise", reason)
 
 
+def test_a_question_that_names_nothing_is_given_its_subject_and_a_larger_teacher_answers_itself():
+    source = passage(1)
+    reply = Response(
+        source.id, "Question: In which order is a file opened?\nAnswer: One file after the other.", 1, 1, "stop"
+    )
+    made = pair_from(source, reply, PASSAGE_QUESTION, Chooser(0))
+    assert isinstance(made, Rejection)
+    assert made.reason == "off_topic"
+    reply = dataclasses.replace(
+        reply, text="Question: In which order are files opened?\nAnswer: Files in order are opened."
+    )
+    made = pair_from(source, reply, PASSAGE_QUESTION, Chooser(0))
+    assert isinstance(made, Dialogue)
+    assert made.question == "About `lib.Files.open`: In which order are files opened?"
+
+
 def finished(folder, kind, records):
     writer = Writer(folder)
     rows = writer.table("kept", kind, records)
-    return writer.commit(stage="given", step="given", revision=1, config={}, inputs={}, counts=Counts(read=rows, kept=rows))
+    return writer.commit(
+        stage="given", step="given", revision=1, config={}, inputs={}, counts=Counts(read=rows, kept=rows)
+    )
 
 
 def run(tmp_path, documents, teacher, model=None):
