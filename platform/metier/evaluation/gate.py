@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from metier.errors import InputError
 from metier.evaluation.statistics import paired_bootstrap
 from metier.records import Grade
 
@@ -21,8 +22,23 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class SliceVerdict:
+    """One slice of the exam, quantised against unquantised; `decides` is False where it has too few questions."""
+
+    questions: int
+    ratio: float
+    difference: float
+    low: float
+    high: float
+    decides: bool
+
+
+@dataclass(frozen=True)
 class FormatVerdict:
-    """A quantised format against the unquantised model. Ratios are mean scores divided; `slices` holds them by slice."""
+    """A quantised format against the unquantised model. Ratios are mean scores divided.
+
+    `slices` holds the ratios of the slices that decide, `by_slice` the whole story of all of them.
+    """
 
     format: str
     candidate: str
@@ -35,6 +51,7 @@ class FormatVerdict:
     low: float = 0.0
     high: float = 0.0
     slices: Mapping[str, float] = field(default_factory=dict)
+    by_slice: Mapping[str, SliceVerdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,9 +74,12 @@ def by_candidate(grades: Sequence[Grade]) -> dict[str, dict[str, Grade]]:
 
 
 def paired_scores(a: Mapping[str, Grade], b: Mapping[str, Grade]) -> tuple[list[float], list[float]]:
-    """The scores of two candidates on the questions that both answered, in one order."""
-    shared = sorted(set(a) & set(b))
-    return [a[q].score for q in shared], [b[q].score for q in shared]
+    """The scores of two candidates, question by question. Raises InputError when they sat different exams."""
+    if set(a) != set(b) or not a:
+        apart = len(set(a) ^ set(b))
+        names = " and ".join(next(iter(g.values())).candidate if g else "nobody" for g in (a, b))
+        raise InputError(f"gate: {names} sat different exams ({apart} questions are in one only): examine both alike")
+    return [a[q].score for q in sorted(a)], [b[q].score for q in sorted(a)]
 
 
 def compare(a: Mapping[str, Grade], b: Mapping[str, Grade], names: tuple[str, str]) -> Comparison:
@@ -81,23 +101,49 @@ def format_verdict(
     min_slice: int,
     bytes_: int = 0,
 ) -> FormatVerdict:
-    """Whether a quantised model kept `keep_ratio` of the unquantised score, overall and in each slice of `min_slice` or more."""
+    """Whether a quantised model kept `keep_ratio` of the unquantised score: overall, and in each slice of at least
+    `min_slice` questions. Raises InputError when the two sat different exams."""
     scores, full = paired_scores(small, whole)
     interval = paired_bootstrap(scores, full)
-    slices: dict[str, float] = {}
-    for slice_ in sorted({g.slice for g in whole.values()}):
-        parts = [q for q in sorted(set(small) & set(whole)) if whole[q].slice == slice_]
-        if len(parts) >= min_slice:
-            slices[slice_] = _ratio([small[q].score for q in parts], [whole[q].score for q in parts])
+    by_slice = _by_slice(small, whole, min_slice)
+    slices = {slice_: one.ratio for slice_, one in by_slice.items() if one.decides}
     overall = _ratio(scores, full)
-    lost = [f"{s} {r:.1%}" for s, r in slices.items() if r < keep_ratio]
+    lost = [f"{slice_} {ratio:.1%}" for slice_, ratio in slices.items() if ratio < keep_ratio]
     if overall < keep_ratio:
         lost.insert(0, f"overall {overall:.1%}")
-    why = f"kept {overall:.1%} overall" if not lost else f"kept too little: {', '.join(lost)} (wanted {keep_ratio:.0%})"
-    candidate = next(iter(small.values())).candidate
     return FormatVerdict(
-        name, candidate, True, not lost, why, bytes_, overall, interval.mean, interval.low, interval.high, slices
+        format=name,
+        candidate=next(iter(small.values())).candidate,
+        executable=True,
+        passed=not lost,
+        why=f"kept {overall:.1%} overall"
+        if not lost
+        else f"kept too little: {', '.join(lost)} (wanted {keep_ratio:.0%})",
+        bytes=bytes_,
+        overall_ratio=overall,
+        difference=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        slices=slices,
+        by_slice=by_slice,
     )
+
+
+def _by_slice(small: Mapping[str, Grade], whole: Mapping[str, Grade], min_slice: int) -> dict[str, SliceVerdict]:
+    found: dict[str, SliceVerdict] = {}
+    for name in sorted({g.slice for g in whole.values()}):
+        part = [q for q in sorted(whole) if whole[q].slice == name]
+        scores, full = [small[q].score for q in part], [whole[q].score for q in part]
+        difference = paired_bootstrap(scores, full)
+        found[name] = SliceVerdict(
+            questions=len(part),
+            ratio=_ratio(scores, full),
+            difference=difference.mean,
+            low=difference.low,
+            high=difference.high,
+            decides=len(part) >= min_slice,
+        )
+    return found
 
 
 def decide(

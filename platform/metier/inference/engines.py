@@ -79,7 +79,7 @@ def open_engine(config: TransformersEngine | HttpEngine, model: str, device: str
 
         return HttpGenerator(config)
     if isinstance(config, TransformersEngine):
-        from metier.inference.transformers_engine import TransformersGenerator
+        from metier.inference.transformers_engine import open_transformers
 
-        return TransformersGenerator(model, config, device)
+        return open_transformers(model, config, device)
     raise InputError("the vLLM engine runs on Ray: metier.execution.generation opens it")

@@ -44,20 +44,25 @@ class _Prompt:
         return self.request.temperature, self.request.seed if self.request.temperature else 0
 
 
+def open_transformers(model: str, config: TransformersEngine, device: str = "cpu") -> TransformersGenerator:
+    """An engine over the model of a local folder."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(model)
+    dtype = getattr(torch, engine_dtype(config.dtype, gpus=0 if device == "cpu" else 1).replace("auto", "bfloat16"))
+    loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
+    return TransformersGenerator(loaded.to(device).eval(), tokenizer, config.batch_rows)
+
+
 class TransformersGenerator:
-    """An engine over one model in memory."""
+    """An engine over one model in memory; it must be in evaluation mode."""
 
-    def __init__(self, model: str, config: TransformersEngine, device: str = "cpu") -> None:
-        import torch
-        from transformers import AutoModelForCausalLM
-
-        self._config, self._device = config, device
-        self._tokenizer = load_tokenizer(model)
-        dtype = getattr(torch, engine_dtype(config.dtype, gpus=0 if device == "cpu" else 1).replace("auto", "bfloat16"))
-        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
-        self._model = loaded.to(device).eval()
-        self._longest = int(getattr(loaded.config, "max_position_embeddings", 0) or 1 << 30)
-        self._ends = _end_ids(loaded, self._tokenizer)
+    def __init__(self, model: Any, tokenizer: Any, batch_rows: int) -> None:
+        self._model, self._tokenizer, self._batch_rows = model, tokenizer, batch_rows
+        self._device = model.device
+        self._longest = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)
+        self._ends = end_ids(model, tokenizer)
 
     def generate(self, requests: Sequence[Request]) -> list[Response]:
         """One response a request, in the same order."""
@@ -69,7 +74,7 @@ class TransformersGenerator:
                 answered[request.id] = failed(request, too_long(len(prompt.ids), request.max_tokens, self._longest))
             else:
                 fitting.append(prompt)
-        for batch in _batches(fitting, self._config.batch_rows):
+        for batch in _batches(fitting, self._batch_rows):
             answered |= {r.id: r for r in self._answer(batch)}
         return [answered[r.id] for r in requests]
 
@@ -124,8 +129,9 @@ def _batches(prompts: Sequence[_Prompt], rows: int) -> list[list[_Prompt]]:
     return batches
 
 
-def _end_ids(model: Any, tokenizer: Any) -> list[int]:
+def end_ids(model: Any, tokenizer: Any) -> list[int]:
     ends = model.generation_config.eos_token_id
+    """The tokens at which an answer ends. Raises InputError when the model names none."""
     listed = [ends] if isinstance(ends, int) else list(ends or [])
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in listed:
         listed.append(tokenizer.eos_token_id)

@@ -1,13 +1,16 @@
-"""The passage index: LanceDB with vectors and full text, searched both ways and fused by rank.
+"""The passage index: LanceDB with vectors and full text, searched three ways and fused by rank.
 
 Full text sees identifiers whole and in parts: `ray.data.Dataset.map_batches` is also dataset, map_batches, map and
 batches. Questions about code name things exactly, which vectors blur and words keep; other questions are the reverse.
+Where a question names a document by its title, the passage that opens that document (an API object's signature and
+summary) gets a vote of its own: it is long, so full text ranks it low, and it holds what is asked most.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,20 @@ from metier.retrieval.embedding import Embedder
 
 TABLE = "passages"
 CANDIDATES = 30  # of each kind of search, before fusion
-RANK_OFFSET = 20  # reciprocal rank fusion: 1 / (offset + rank); Cormack et al. 2009 used 60 over far longer lists
+# Weighted reciprocal rank fusion: weight / (offset + rank), rank from 0. Cormack et al. (2009) add 60, over far longer
+# lists. On 205 questions about Ray's API these find a passage with the whole answer among the first three for 97.6 %;
+# without the opening passages 94.1 %, with full text alone 94.1 %, with vectors alone 71.2 %.
+RANK_OFFSET = 20
 TEXT_WEIGHT = 1.0
-VECTOR_WEIGHT = 0.5
+VECTOR_WEIGHT = 0.3
+OPENING_WEIGHT = 0.5
 SPLITS = ("train", "dev", "final")
+MOST_NAMES = 500  # looked up at once
+
 _TOKEN = re.compile(r"\w+(?:\.\w+)*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_MARKED = re.compile(r"[\"“`]([^\"“”`\n]{2,120})[\"”`]")
+_COLUMNS = ("id", "root_id", "uri", "title", "section", "text", "position", "split", "effective", "superseded")
 
 
 def terms(text: str) -> list[str]:
@@ -42,13 +53,11 @@ def terms(text: str) -> list[str]:
 
 def build(passages: Iterable[Passage], embedder: Embedder, folder: Path) -> int:
     """Writes the index of `passages` into `folder`; gives their number. Raises InputError when there are none."""
-    import lancedb
-
-    rows = list(passages)
+    rows = sorted(passages, key=lambda p: p.id)  # the order in which they come is nobody's choice
     if not rows:
         raise InputError("the index needs passages, and there are none")
     vectors = embedder.encode([p.text for p in rows])
-    table = lancedb.connect(str(folder)).create_table(
+    table = _connected(folder).create_table(
         TABLE, [_row(passage, vector) for passage, vector in zip(rows, vectors, strict=True)], mode="overwrite"
     )
     table.create_fts_index(
@@ -59,25 +68,34 @@ def build(passages: Iterable[Passage], embedder: Embedder, folder: Path) -> int:
         ascii_folding=False,
         max_token_length=200,
     )
+    table.create_scalar_index("name", index_type="BTREE")
     return len(rows)
 
 
+def _connected(folder: Path) -> Any:
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns that a new table is new
+    import lancedb
+
+    return lancedb.connect(str(folder))
+
+
 def _row(passage: Passage, vector: Any) -> dict[str, Any]:
-    columns = ("id", "root_id", "uri", "title", "section", "text", "position", "split", "effective", "superseded")
-    row = {name: getattr(passage, name) for name in columns}
-    return row | {"vector": vector, "parent_id": passage.parent_ids[0] if passage.parent_ids else "",
-                  "terms": " ".join(terms(f"{passage.title} {passage.title} {passage.text}"))}  # fmt: skip
+    row = {name: getattr(passage, name) for name in _COLUMNS}
+    return row | {
+        "vector": vector,
+        "name": passage.title.lower(),
+        "parent_id": passage.parent_ids[0] if passage.parent_ids else "",
+        "terms": " ".join(terms(f"{passage.title} {passage.title} {passage.text}")),
+    }
 
 
 class Retriever:
     """Searches an index that `build` wrote."""
 
     def __init__(self, folder: Path, embedder: Embedder) -> None:
-        import lancedb
-
         if not (folder / f"{TABLE}.lance").exists():
             raise InputError(f"{folder}: there is no passage index; the index stage makes one")
-        self._table = lancedb.connect(str(folder)).open_table(TABLE)
+        self._table = _connected(folder).open_table(TABLE)
         self._embedder = embedder
 
     def search(self, question: str, k: int, split: str = "") -> list[Passage]:
@@ -85,44 +103,76 @@ class Retriever:
         return self.search_many([question], k, split)[0]
 
     def search_many(self, questions: Sequence[str], k: int, split: str = "") -> list[list[Passage]]:
-        """The same for many questions, which are embedded together."""
+        """The same for many questions, which are embedded together. Raises InputError for an unknown split."""
         if not questions:
             return []
         if split and split not in SPLITS:
             raise InputError(f"split {split!r}: one of {', '.join(SPLITS)} is needed")
         vectors = self._embedder.encode(questions)
-        return [self._fused(q, v, k, split) for q, v in zip(questions, vectors, strict=True)]
+        openings = self._openings({name for q in questions for name in _names_in(q)}, split)
+        found = []
+        for question, vector in zip(questions, vectors, strict=True):
+            lists = (
+                (VECTOR_WEIGHT, self._near(vector, max(k, CANDIDATES), split)),
+                (TEXT_WEIGHT, self._matching(question, max(k, CANDIDATES), split)),
+                (OPENING_WEIGHT, [row for name in _names_in(question) for row in openings.get(name, ())]),
+            )
+            found.append([_passage(row) for row in fused(lists)[:k]])
+        return found
 
-    def _fused(self, question: str, vector: Any, k: int, split: str) -> list[Passage]:
-        scores: dict[str, float] = {}
-        rows: dict[str, dict[str, Any]] = {}
-        for weight, hits in (
-            (VECTOR_WEIGHT, self._near(vector, split)),
-            (TEXT_WEIGHT, self._matching(question, split)),
-        ):
-            for rank, row in enumerate(hits):
-                scores[row["id"]] = scores.get(row["id"], 0.0) + weight / (RANK_OFFSET + rank)
-                rows[row["id"]] = row
-        best = sorted(scores, key=lambda one: (-scores[one], one))[:k]
-        return [_passage(rows[one]) for one in best]
-
-    def _near(self, vector: Any, split: str) -> list[dict[str, Any]]:
-        query = self._table.search(vector, vector_column_name="vector").limit(CANDIDATES)
-        rows = (query.where(f"split = '{split}'", prefilter=True) if split else query).to_list()
+    def _near(self, vector: Any, limit: int, split: str) -> list[dict[str, Any]]:
+        query = self._table.search(vector, vector_column_name="vector").limit(limit)
+        rows = _of_split(query, split).to_list()
         return sorted(rows, key=lambda row: (row["_distance"], row["id"]))
 
-    def _matching(self, question: str, split: str) -> list[dict[str, Any]]:
+    def _matching(self, question: str, limit: int, split: str) -> list[dict[str, Any]]:
         from lancedb.query import MatchQuery
 
         words = " ".join(dict.fromkeys(terms(question)))
         if not words:
             return []
-        query = self._table.search(MatchQuery(words, "terms"), query_type="fts").limit(CANDIDATES)
-        rows = (query.where(f"split = '{split}'", prefilter=True) if split else query).to_list()
+        match: Any = MatchQuery  # its stub asks for what has defaults
+        query = self._table.search(match(words, "terms"), query_type="fts").limit(limit)
+        rows = _of_split(query, split).to_list()
         return sorted(rows, key=lambda row: (-row["_score"], row["id"]))
+
+    def _openings(self, names: set[str], split: str) -> dict[str, list[dict[str, Any]]]:
+        """The first passages of the documents that have one of these titles, by title."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        ordered = sorted(names)
+        for start in range(0, len(ordered), MOST_NAMES):
+            listed = ", ".join("'" + n.replace("'", "''") + "'" for n in ordered[start : start + MOST_NAMES])
+            query = self._table.search().where(f"position = 0 AND name IN ({listed})" + _and_split(split))
+            for row in sorted(query.limit(MOST_NAMES * 10).to_list(), key=lambda r: r["id"]):
+                found.setdefault(row["name"], []).append(row)
+        return found
+
+
+def fused(lists: Iterable[tuple[float, Sequence[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    """Rows of several ranked lists, each with its weight, as one ranking; equal scores stand by id."""
+    scores: dict[str, float] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for weight, hits in lists:
+        for rank, row in enumerate(hits):
+            scores[row["id"]] = scores.get(row["id"], 0.0) + weight / (RANK_OFFSET + rank)
+            rows.setdefault(row["id"], row)
+    return [rows[one] for one in sorted(scores, key=lambda one: (-scores[one], one))]
+
+
+def _names_in(question: str) -> Iterator[str]:
+    """What may be a title: every identifier, and whatever stands in quotes; lower-case, once each, in order."""
+    found = [*_TOKEN.findall(question), *(m.strip() for m in _MARKED.findall(question))]
+    yield from dict.fromkeys(name.lower() for name in found)
+
+
+def _of_split(query: Any, split: str) -> Any:
+    return query.where(f"split = '{split}'", prefilter=True) if split else query
+
+
+def _and_split(split: str) -> str:
+    return f" AND split = '{split}'" if split else ""
 
 
 def _passage(row: dict[str, Any]) -> Passage:
-    columns = ("id", "root_id", "uri", "title", "section", "text", "position", "split", "effective", "superseded")
     parents = (row["parent_id"],) if row["parent_id"] else ()
-    return Passage(**{name: row[name] for name in columns}, parent_ids=parents)
+    return Passage(**{name: row[name] for name in _COLUMNS}, parent_ids=parents)

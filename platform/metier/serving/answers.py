@@ -65,7 +65,7 @@ def append(store: Path, answer: Answer) -> None:
 def logged(store: Path) -> Iterator[Answer]:
     """All answers, the newest day first, in each day from the last."""
     for path in sorted((store / FOLDER).glob("*.jsonl"), reverse=True):
-        for line in reversed(path.read_text(encoding="utf-8").splitlines()):
+        for line in reversed(path.read_text(encoding="utf-8", errors="replace").split("\n")):
             row = _row(line)
             if row is not None:
                 turns = tuple((asked, answered) for asked, answered in row.pop("turns"))

@@ -157,8 +157,14 @@ def _sampling(chat: _Chat, limits: Limits) -> dict[str, Any]:
     stop = [chat.stop] if isinstance(chat.stop, str) else (chat.stop or [])
     if len(stop) > LONGEST_STOP or any(not text for text in stop):
         raise RequestError(400, f"stop: at most {LONGEST_STOP} texts, none of them empty", param="stop")
-    sampling: dict[str, Any] = {"max_tokens": asked, "temperature": chat.temperature or 0.0}
-    return sampling | {k: v for k, v in (("top_p", chat.top_p), ("seed", chat.seed), ("stop", stop or None)) if v is not None}  # fmt: skip
+    sampling = {
+        "max_tokens": asked,
+        "temperature": chat.temperature or 0.0,
+        "top_p": chat.top_p,
+        "seed": chat.seed,
+        "stop": stop or None,
+    }
+    return {name: value for name, value in sampling.items() if value is not None}
 
 
 def engine_body(ask: Ask, passages: Sequence[Passage], model: str) -> dict[str, Any]:

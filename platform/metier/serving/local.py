@@ -9,7 +9,6 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,11 @@ from metier.serving.settings import LOOPBACK, ServeSettings
 
 APPLICATION = "metier"
 START_SECONDS = 600  # a larger model on a busy disk; the embedded one takes a tenth of it
+STOP_SECONDS = 30
 POLL_SECONDS = 0.25
+CONTROLLER = "SERVE_CONTROLLER_ACTOR"
+LONGEST_REASON = 500
+RAISED = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception)): ", re.MULTILINE)
 Say = Callable[[str], None]
 
 
@@ -41,14 +44,30 @@ def serving(
 
     if serve.status().proxies:
         raise MachineError("Ray Serve runs already on this cluster: use `serve deploy`, or stop it (`serve shutdown`)")
-    for name in ("ray.serve", "ray.llm", "vllm"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     port = port or free_port(host)
     try:
         _deploy(settings, release, host, port, say)
         yield f"http://{host}:{port}"
     finally:
-        serve.shutdown()
+        _shut_down()
+
+
+def _shut_down() -> None:
+    """Stops Serve. `serve.shutdown` alone waits for a call that never returns, and Ray prints that on standard output."""
+    import ray
+    from ray import serve
+
+    deadline = time.monotonic() + STOP_SECONDS
+    try:
+        controller = ray.get_actor(CONTROLLER, namespace="serve")
+        ray.get(controller.graceful_shutdown.remote(wait=False), timeout=STOP_SECONDS)
+        while time.monotonic() < deadline:
+            ray.get_actor(CONTROLLER, namespace="serve")
+            time.sleep(POLL_SECONDS)
+    except ValueError:  # there is no such actor any more
+        pass
+    serve.shutdown()
 
 
 def _deploy(settings: ServeSettings, release: Release, host: str, port: int, say: Say) -> None:
@@ -56,15 +75,9 @@ def _deploy(settings: ServeSettings, release: Release, host: str, port: int, say
     from ray.serve.schema import ApplicationStatus
 
     say("starting Ray Serve")
-    options = {"host": host, "port": port}
-    # Starting Serve waits for processes, building the application imports vLLM here: both at once save seconds.
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        starting = beside.submit(serve.start, proxy_location="HeadOnly", http_options=options)
-        built = application(settings, release)
-        starting.result()
-    serve.run_many(
-        [serve.RunTarget(target=built, name=APPLICATION, route_prefix="/")], wait_for_applications_running=False
-    )
+    serve.start(proxy_location="HeadOnly", http_options={"host": host, "port": port})
+    target = serve.RunTarget(target=application(settings, release), name=APPLICATION, route_prefix="/")
+    serve.run_many([target], wait_for_applications_running=False)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         seen = serve.status().applications[APPLICATION]
@@ -82,9 +95,9 @@ def _reason(application: Any) -> str:
     """The deployments' own words, as one line: the error that a replica raised, where one is told."""
     told = [one.message for one in application.deployments.values() if one.status != "HEALTHY" and one.message]
     text = "\n".join([*told, application.message])
-    raised = re.findall(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception)): (.+)$", text, re.MULTILINE)
-    own = [f"{name}: {said}" for name, said in raised if not name.startswith(("Ray", "Actor"))]
-    return (own or [" ".join(text.split()) or "no message"])[-1][:500]
+    raised = [found for found in RAISED.finditer(text) if not found[1].startswith(("Ray", "Actor"))]
+    said = text[raised[-1].start(1) :].split("\nray.")[0] if raised else text
+    return " ".join(said.split())[:LONGEST_REASON] or "no message"
 
 
 def free_port(host: str) -> int:

@@ -1,16 +1,16 @@
 """Blends the training set: balanced over tasks, and framed as the model will be asked.
 
-Part of the pairs are closed-book. The others carry what the real retriever finds for their question, distractors and
-all, in the prompt that serving assembles. In a small share the passage that holds the answer is withheld and the answer
-becomes an abstention, so that the model learns to say when its passages do not help (RAFT, Zhang et al. 2024).
+Most dialogues carry what the real retriever finds for their question, distractors and all, in the prompt that serving
+assembles (`metier.retrieval.framing`). A closed-book rest keeps to what a model may know by heart; bare values without a
+passage are at most answered by abstaining, because a small model that is taught them learns to invent the others.
 """
 
 from __future__ import annotations
 
-import itertools
-import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -18,15 +18,27 @@ from metier.config import StageConfig
 from metier.errors import StepError
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.manifest import Counts
-from metier.records import Dialogue, Message, Passage, Rejection, record_id, rejection
+from metier.records import Dialogue, Passage, Rejection, Split, rejection
 from metier.retrieval.embedding import Embedder, EmbedderSource
+from metier.retrieval.framing import (
+    Framing,
+    Library,
+    behind_passages,
+    chance,
+    closed_book,
+    passages_wanted,
+    tokens_estimate,
+    weighted_turns,
+)
 from metier.retrieval.index import Retriever
-from metier.retrieval.prompt import ABSTENTION, prompt_messages
+from metier.retrieval.prompt import ABSTENTION
 from metier.stages.index import FOLDER as INDEX
 
-OVER_QUOTA = "over_quota"
+NAME = "blend"
+OVER_QUOTA, NO_PASSAGE, EXAM_SPLIT = "over_quota", "evidence_in_no_passage", "exam_split"
 SEARCH_ROWS = 64  # questions searched between two progress reports
-HELD_WORDS = 0.8  # a passage holds an evidence of which it has this share of words (a signature may be cut short)
+SPARE_PASSAGES = 9  # found beyond those shown, to take the place of withheld ones
+CHARACTERS_PER_TOKEN = 3.6  # measured on these prompts with SmolLM2's tokenizer
 
 
 class Config(StageConfig):
@@ -34,114 +46,117 @@ class Config(StageConfig):
 
     max_dialogues: int = Field(2000, ge=1, le=10_000_000)
     """Most training dialogues; tasks take turns, so rare tasks are not drowned."""
+    max_tokens: int = Field(1_000_000, ge=1000, le=10**12)
+    """Most tokens of the training set, estimated from its characters: what one epoch costs."""
     validation_dialogues: int = Field(48, ge=0, le=100_000)
     """Dialogues from dev documents, held out for the validation loss."""
+    task_weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        default_factory=lambda: {"default": 2.0, "json": 2.0, "unanswerable": 1.5, "example": 0.5}
+    )
+    """Turns of a task for each turn of the others; a task that is not named has 1, and 0 leaves a task out."""
     retrieval_share: float = Field(0.8, ge=0, le=1)
     """Share of dialogues that carry retrieved passages, among tasks that may be closed-book."""
-    closed_book_tasks: tuple[str, ...] = ("purpose", "which", "difference", "teacher", "unanswerable")
-    """Tasks that may be closed-book; bare values are always asked with passages, lest the model learns to guess them."""
+    closed_book_tasks: tuple[str, ...] = ("purpose", "teacher", "unanswerable")
+    """Tasks that may be closed-book; all others are asked with passages."""
+    closed_book_abstention_share: float = Field(0.03, ge=0, le=0.5)
+    """Share of the other tasks that is asked closed-book and answered by an abstention."""
     passages: int = Field(3, ge=1, le=50)
     """Passages in a prompt; the same number as in serving."""
-    withheld_share: float = Field(0.06, ge=0, le=0.5)
-    """Share of retrieval dialogues whose telling passage is withheld and whose answer is an abstention."""
+    withheld_share: float = Field(0.05, ge=0, le=0.5)
+    """Share of retrieval dialogues whose telling passages are withheld and whose answer is an abstention."""
+    shuffled_share: float = Field(0.5, ge=0, le=1)
+    """Share of retrieval dialogues whose passages are shuffled; the others stand as retrieval ranked them."""
     seed: int = Field(0, ge=0)
     """Another seed blends other rows."""
 
 
-def _chance(config: Config, what: str, dialogue: Dialogue) -> float:
-    """A number in [0, 1) that depends on the dialogue alone, not on its place."""
-    return int(record_id(what, [config.seed, dialogue.id])[:12], 16) / 16**12
+def is_closed_book(dialogue: Dialogue, config: Config) -> bool:
+    """Whether the dialogue is asked without passages."""
+    if dialogue.task in config.closed_book_tasks:
+        return chance(config.seed, "framing", dialogue) >= config.retrieval_share
+    return chance(config.seed, "framing", dialogue) < config.closed_book_abstention_share
 
 
-def balanced(dialogues: Iterable[Dialogue], limit: int, config: Config) -> tuple[list[Dialogue], list[Dialogue]]:
-    """At most `limit` dialogues, the tasks taking turns, and those left over."""
-    by_task: dict[str, list[Dialogue]] = {}
-    for one in sorted(dialogues, key=lambda d: (_chance(config, "order", d), d.id)):
-        by_task.setdefault(one.task, []).append(one)
-    rounds = itertools.zip_longest(*(by_task[task] for task in sorted(by_task)))
-    ranked = [one for row in rounds for one in row if one is not None]
-    return ranked[:limit], ranked[limit:]
+def without_passages(dialogue: Dialogue, config: Config) -> Dialogue:
+    """The closed-book dialogue: with its answer where the task allows, else with an abstention."""
+    return closed_book(dialogue, "" if dialogue.task in config.closed_book_tasks else ABSTENTION)
 
 
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
+class _Blender:
+    """Frames dialogues in their order until a quota is full."""
 
+    def __init__(self, context: Context[Config], dialogues: Sequence[Dialogue]) -> None:
+        config = context.config
+        self._context, self._config = context, config
+        self._framing = Framing(config.passages, config.withheld_share, config.shuffled_share, config.seed)
+        self._retriever = Retriever(Path(context.location("index")) / INDEX, Embedder(context.location("embedder")))
+        roots, titles = passages_wanted(dialogues)
+        every = context.records("passages", Passage)
+        self._library = Library([p for p in every if p.root_id in roots or p.title in titles])
+        self.lost: list[Rejection] = []
 
-def holds(passage: Passage, dialogue: Dialogue) -> bool:
-    """Whether the passage is of the dialogue's document and holds its evidence."""
-    wanted = _words(dialogue.evidence)
-    return (
-        passage.root_id == dialogue.root_id
-        and bool(wanted)
-        and len(wanted & _words(passage.text)) >= HELD_WORDS * len(wanted)
-    )
+    def blended(self, dialogues: Sequence[Dialogue], side: Split, most: int, budget: float) -> list[Dialogue]:
+        """At most `most` dialogues of `budget` tokens; the others go to `lost`, each with its reason."""
+        ranked, left = weighted_turns(dialogues, self._config.task_weights, self._config.seed)
+        self._reject(left, OVER_QUOTA, "weight 0")
+        kept: list[Dialogue] = []
+        spent = 0
+        for start in range(0, len(ranked), SEARCH_ROWS):
+            rows = ranked[start : start + SEARCH_ROWS]
+            if len(kept) >= most or spent >= budget:
+                self._reject(rows, OVER_QUOTA, "the blend is full")
+                continue
+            for one, framed in self._framed(rows, side):
+                if framed is None:
+                    self._reject([one], NO_PASSAGE, one.evidence)
+                elif len(kept) >= most or spent >= budget:
+                    self._reject([one], OVER_QUOTA, "the blend is full")
+                else:
+                    kept.append(framed)
+                    spent += tokens_estimate(framed, CHARACTERS_PER_TOKEN)
+            self._context.progress(len(kept), min(most, len(ranked)), f"{side} dialogues")
+        return kept
 
+    def _framed(self, rows: Sequence[Dialogue], side: Split) -> Iterator[tuple[Dialogue, Dialogue | None]]:
+        """Each with its prompt, which shows no document of another split: the exam's stay unseen."""
+        asking = [d for d in rows if not is_closed_book(d, self._config)]
+        number = self._config.passages + SPARE_PASSAGES
+        found = self._retriever.search_many([d.question for d in asking], number, side)
+        hits = {d.id: h for d, h in zip(asking, found, strict=True)}
+        for one in rows:
+            if one.id in hits:
+                yield one, behind_passages(one, hits[one.id], self._library, self._framing)
+            else:
+                yield one, without_passages(one, self._config)
 
-def framed(dialogue: Dialogue, found: Sequence[Passage], own: Sequence[Passage], config: Config) -> Dialogue:
-    """The dialogue behind its passages. `found` is what retrieval gave, `own` all passages of its document."""
-    shown, answer = list(found), dialogue.answer
-    telling = [p for p in own if holds(p, dialogue)]
-    if dialogue.evidence and telling:
-        if _chance(config, "withheld", dialogue) < config.withheld_share:
-            shown = [p for p in shown if p.root_id != dialogue.root_id]
-            answer = ABSTENTION
-        elif not any(p.id in {t.id for t in telling} for p in shown):
-            place = int(_chance(config, "place", dialogue) * config.passages)
-            shown = shown[: config.passages - 1]
-            shown.insert(place, telling[0])
-    messages = (*prompt_messages(dialogue.question, shown), Message(role="assistant", content=answer))
-    return dialogue.derive(Dialogue, messages=messages, framing="retrieval", passage_ids=tuple(p.id for p in shown))
-
-
-def closed_book(dialogue: Dialogue) -> Dialogue:
-    """The dialogue with the house's system message and no passages."""
-    messages = (*prompt_messages(dialogue.question, ()), Message(role="assistant", content=dialogue.answer))
-    return dialogue.derive(Dialogue, messages=messages, framing="closed_book")
-
-
-def _framed_all(context: Context[Config], chosen: Sequence[Dialogue], own: dict[str, list[Passage]]) -> list[Dialogue]:
-    config = context.config
-    retriever = Retriever(Path(context.location("index")) / INDEX, Embedder(context.location("embedder")))
-    made: dict[str, Dialogue] = {}
-    asking = []
-    for one in chosen:
-        may = one.task in config.closed_book_tasks
-        if may and _chance(config, "framing", one) >= config.retrieval_share:
-            made[one.id] = closed_book(one)
-        else:
-            asking.append(one)
-    for split in sorted({d.split for d in asking}):  # a prompt shows no document of another split
-        rows = [d for d in asking if d.split == split]
-        for start in range(0, len(rows), SEARCH_ROWS):
-            batch = rows[start : start + SEARCH_ROWS]
-            hits = retriever.search_many([d.question for d in batch], config.passages, split)
-            for one, found in zip(batch, hits, strict=True):
-                made[one.id] = framed(one, found, own.get(one.root_id, []), config)
-            context.progress(len(made), len(chosen), "dialogues")
-    return [made[one.id] for one in chosen]
+    def _reject(self, rows: Sequence[Dialogue], reason: str, evidence: str) -> None:
+        self.lost += [rejection(d, NAME, reason, f"task {d.task}: {evidence}") for d in rows]
 
 
 def run(context: Context[Config]) -> Counts:
-    """Writes `kept` (training) and `validation` (from dev documents); what is over the quota is rejected by that name."""
+    """Writes `kept` (training), `validation` (from dev documents) and `rejected`."""
     config = context.config
     dialogues = list(context.records("dialogues", Dialogue))
-    train, over = balanced((d for d in dialogues if d.split != "dev"), config.max_dialogues, config)
-    held_out, more = balanced((d for d in dialogues if d.split == "dev"), config.validation_dialogues, config)
+    blender = _Blender(context, dialogues)
+    exam = [d for d in dialogues if d.split == "final"]
+    blender.lost += [rejection(d, NAME, EXAM_SPLIT, "written from a document of the final exam") for d in exam]
+    train = blender.blended(
+        [d for d in dialogues if d.split in ("", "train")], "train", config.max_dialogues, config.max_tokens
+    )
     if not train:
         raise StepError(f"{context.step}: no dialogue is left to train on")
-    own: dict[str, list[Passage]] = {}
-    for passage in context.records("passages", Passage):
-        own.setdefault(passage.root_id, []).append(passage)
-    ready = _framed_all(context, [*train, *held_out], own)
-    context.output.table("kept", Dialogue, ready[: len(train)])
-    context.output.table("validation", Dialogue, ready[len(train) :])
-    left = [rejection(d, "blend", OVER_QUOTA, f"task {d.task}, split {d.split or 'none'}") for d in [*over, *more]]
-    context.output.table("rejected", Rejection, left)
-    return Counts(read=len(dialogues), kept=len(ready), rejected={OVER_QUOTA: len(left)} if left else {})
+    held_out = blender.blended(
+        [d for d in dialogues if d.split == "dev"], "dev", config.validation_dialogues, float("inf")
+    )
+    context.output.table("kept", Dialogue, train)
+    context.output.table("validation", Dialogue, held_out)
+    context.output.table("rejected", Rejection, blender.lost)
+    reasons = Counter(r.reason for r in blender.lost)
+    return Counts(read=len(dialogues), kept=len(train) + len(held_out), rejected=dict(sorted(reasons.items())))
 
 
 STAGE = Stage(
-    name="blend",
+    name=NAME,
     revision=1,
     summary="Blends the training set: balanced over tasks, closed-book and with retrieved passages.",
     config=Config,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
 from pydantic import Field
 
 from metier.config import StageConfig
@@ -12,68 +14,137 @@ from metier.execution.dataflow import map_table
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.manifest import Counts
 from metier.records import Dialogue, Question, Rejection, rejection
-from metier.text.similarity import identifiers, jaccard, shingles
-from metier.text.words import content_words, stem
+from metier.text.identifiers import identifiers, quotations
+from metier.text.shingles import shingles
+from metier.text.words import stem, wording
 
 DOCUMENT, COPY = "exam_document", "exam_copy"
+# With these tasks the names in a question settle what it asks, so two of one task and the same names are one question.
+_SETTLED = frozenset({"purpose", "default", "type", "parameters", "returns", "module"})
+_FUNCTION_WORDS = frozenset(
+    """a an and are as at be by can do does for from give has have i if in into is it its me my of on or please that the
+    there this to what when where which who will with would you""".split()  # noqa: SIM905
+)
 
 
 class Config(StageConfig):
-    """What is too near to the exam."""
+    """What is too near to the exam. A question that names other things in code, or other numbers, is never a copy."""
 
     threshold: float = Field(0.6, gt=0, le=1)
     """Jaccard similarity of word shingles from which a question is a copy of an exam question."""
-    same_names_threshold: float = Field(0.5, gt=0, le=1)
-    """The same for the content words of two questions that name the same things in code: other words, one question."""
+    containment: float = Field(0.8, gt=0, le=1)
+    """Share of an exam question's shingles that a longer question holds, from which it is a copy with words around it."""
+    same_names_threshold: float = Field(0.6, gt=0, le=1)
+    """Shared words of two questions that name the same things, from which they are one question in other words."""
     shingle_words: int = Field(3, ge=1, le=20)
     """Words in a shingle."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, ready to be compared."""
+
+    id: str
+    task: str
+    plain: str
+    names: frozenset[str]
+    shingles: frozenset[int]
+    words: frozenset[str]  # stems, without names and function words
+
+
+def asked(text: str, task: str, words: int, id_: str = "") -> Asked:
+    """A question taken apart."""
+    names = identifiers(text) | {q for q in quotations(text) if " " in q}  # one quoted word is mostly a JSON key
+    parts = {part for name in names for part in wording(name)}
+    said = frozenset(stem(w) for w in wording(text) if w not in parts and w not in _FUNCTION_WORDS)
+    return Asked(id_, task.removeprefix("json_"), " ".join(wording(text)), names,
+                 frozenset(shingles(text, words).tolist()), said)  # fmt: skip
+
+
+def unmatched(names: frozenset[str], others: frozenset[str]) -> set[str]:
+    """Names without a counterpart; `Dataset.map` is one of `ray.data.Dataset.map`."""
+
+    def same(a: str, b: str) -> bool:
+        shorter, longer = sorted((a, b), key=len)
+        return a == b or (longer.endswith("." + shorter) and bool(re.match(r"[a-z_]", shorter)))
+
+    return {name for name in names if not any(same(name, other) for other in others)}
+
+
 class Exam:
-    """The exam's questions, ready to be compared with."""
+    """The exam's questions behind the two indices by which copies are found: their shingles, and the names in them."""
 
     def __init__(self, questions: Iterable[Question], config: Config) -> None:
         self._config = config
-        self.roots: dict[str, str] = {}
-        self._names: dict[frozenset[str], list[tuple[Question, np.ndarray, set[str]]]] = {}
+        self.roots: dict[str, tuple[str, set[str]]] = {}  # document -> one question about it, and all their splits
+        self._asked: list[Asked] = []
+        self._with_shingle: dict[int, list[int]] = {}
+        self._with_names: dict[frozenset[str], list[int]] = {}
         for one in questions:
-            if one.written_by == "derived":
-                self.roots.setdefault(one.root_id, one.id)
-            row = (one, shingles(one.prompt, config.shingle_words), _stems(one.prompt))
-            self._names.setdefault(identifiers(one.prompt), []).append(row)
+            self.roots.setdefault(one.root_id, (one.id, set()))[1].add(one.split)
+            taken = asked(one.prompt, one.task, config.shingle_words, one.id)
+            for shingle in taken.shingles:
+                self._with_shingle.setdefault(shingle, []).append(len(self._asked))
+            self._with_names.setdefault(_last_parts(taken.names), []).append(len(self._asked))
+            self._asked.append(taken)
 
-    def copied_by(self, question: str) -> str:
-        """Which exam question this one copies, in words; empty where it copies none.
+    def document_of(self, dialogue: Dialogue) -> str:
+        """Why the dialogue's document is the exam's, in words; empty where it is not.
 
-        Questions that name other things in code, or other numbers, are other questions, however alike they are worded.
+        Dev dialogues measure the validation loss and may share documents with the half that chooses the checkpoint.
         """
-        own, words = shingles(question, self._config.shingle_words), _stems(question)
-        for exam, theirs, their_words in self._names.get(identifiers(question), []):
-            alike = jaccard(own, theirs)
+        question, splits = self.roots.get(dialogue.root_id, ("", set()))
+        if not question or (dialogue.split == "dev" and splits == {"dev"}):
+            return ""
+        return f"exam question {question} asks about its document"
+
+    def copied_by(self, question: str, task: str = "") -> str:
+        """Which exam question this one copies, in words; empty where it copies none."""
+        own = asked(question, task, self._config.shingle_words)
+        return self._near(own) or self._reworded(own)
+
+    def _near(self, own: Asked) -> str:
+        shared = collections.Counter(place for s in own.shingles for place in self._with_shingle.get(s, ()))
+        for place, count in sorted(shared.items()):
+            exam = self._asked[place]
+            if own.plain == exam.plain:
+                return f"is exam question {exam.id}"
+            if unmatched(own.names, exam.names) and unmatched(exam.names, own.names):
+                continue
+            alike = count / (len(own.shingles) + len(exam.shingles) - count)
             if alike >= self._config.threshold:
-                return f"copies exam question {exam.id} (similarity {alike:.3f})"
-            union = words | their_words
-            shared = len(words & their_words) / len(union) if union else 0.0
-            if shared >= self._config.same_names_threshold:
-                return f"asks what exam question {exam.id} asks (shared words {shared:.3f})"
+                return f"copies exam question {exam.id} (Jaccard {alike:.3f})"
+            held = count / len(exam.shingles)
+            if held >= self._config.containment and not unmatched(exam.names, own.names):
+                return f"contains exam question {exam.id} (share {held:.3f})"
+        return ""
+
+    def _reworded(self, own: Asked) -> str:
+        for place in self._with_names.get(_last_parts(own.names), ()):
+            exam = self._asked[place]
+            if unmatched(own.names, exam.names) or unmatched(exam.names, own.names):
+                continue
+            if own.names and own.task == exam.task and own.task in _SETTLED:
+                return f"asks for the {own.task} that exam question {exam.id} asks for"
+            union = own.words | exam.words
+            alike = len(own.words & exam.words) / len(union) if union else 1.0
+            if alike >= self._config.same_names_threshold:
+                return f"asks what exam question {exam.id} asks (shared words {alike:.3f})"
         return ""
 
 
-def _stems(text: str) -> set[str]:
-    return {stem(w) for w in content_words(text)}
+def _last_parts(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.rsplit(".", 1)[-1] if re.match(r"[a-z_]", name) else name for name in names)
 
 
 def operator(exam: Exam) -> Callable[[list[Dialogue]], Iterator[Dialogue | Rejection]]:
-    """Each dialogue as it is, or rejected. Dialogues of dev documents measure the validation loss, so those may stay."""
+    """Each dialogue as it is, or rejected."""
 
     def apply(dialogues: list[Dialogue]) -> Iterator[Dialogue | Rejection]:
         for one in dialogues:
-            if one.split != "dev" and one.root_id in exam.roots:
-                evidence = f"its document is asked about by exam question {exam.roots[one.root_id]}"
-                yield rejection(one, "decontaminate", DOCUMENT, evidence)
-                continue
-            copied = exam.copied_by(one.question)
-            yield rejection(one, "decontaminate", COPY, copied) if copied else one
+            found = ((DOCUMENT, exam.document_of(one)), (COPY, exam.copied_by(one.question, one.task)))
+            fault = next(((reason, evidence) for reason, evidence in found if evidence), None)
+            yield rejection(one, "decontaminate", *fault) if fault else one
 
     return apply
 

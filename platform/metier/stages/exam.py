@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from metier.config import StageConfig
-from metier.errors import StepError
+from metier.errors import InputError, StepError
 from metier.evaluation.graders import grade
 from metier.execution.generation import generate
 from metier.execution.step import Context, Input, Stage
@@ -27,6 +27,9 @@ from metier.stages.index import FOLDER as INDEX
 
 Mode = Literal["closed_book", "few_shot", "retrieval"]
 LABELS: dict[Mode, str] = {"closed_book": "", "few_shot": "+few-shot", "retrieval": "+retrieval"}
+# Few-shot examples show these tasks first, so that the baseline has seen each form of answer that the exam wants.
+EXAMPLE_TASKS = ("default", "json", "purpose", "unanswerable", "which", "type", "parameters")
+MAX_EXAMPLE_WORDS = 60  # question and answer of a few-shot example together
 MAX_FAILED = 0.01  # share of requests that may fail before the exam counts for nothing
 
 
@@ -55,14 +58,19 @@ def model_folder(location: str) -> str:
     return str(inner) if inner.is_dir() else location
 
 
-def examples_from(dialogues: Sequence[Dialogue], number: int) -> list[tuple[str, str]]:
-    """Question and answer of `number` short dialogues, as many different tasks as there are, always the same ones."""
+def examples_from(dialogues: Iterable[Dialogue], number: int) -> list[tuple[str, str]]:
+    """Question and answer of `number` short train dialogues, of as many tasks as there are, always the same ones."""
     by_task: dict[str, list[Dialogue]] = {}
-    for one in sorted(dialogues, key=lambda d: d.id):
+    for one in sorted((d for d in dialogues if d.split == "train" and _is_short(d)), key=lambda d: d.id):
         by_task.setdefault(one.task, []).append(one)
-    rounds = itertools.zip_longest(*(by_task[task] for task in sorted(by_task)))
+    tasks = sorted(by_task, key=lambda t: (EXAMPLE_TASKS.index(t) if t in EXAMPLE_TASKS else len(EXAMPLE_TASKS), t))
+    rounds = itertools.zip_longest(*(by_task[task] for task in tasks))
     ranked = [one for row in rounds for one in row if one is not None]
     return [(d.question, d.answer) for d in ranked[:number]]
+
+
+def _is_short(dialogue: Dialogue) -> bool:
+    return len(f"{dialogue.question} {dialogue.answer}".split()) <= MAX_EXAMPLE_WORDS
 
 
 def run(context: Context[Config]) -> Counts:
@@ -75,14 +83,14 @@ def run(context: Context[Config]) -> Counts:
         return Counts()
     questions = [q for q in context.records("questions", Question) if q.split in config.splits]
     if not questions:
-        raise StepError(f"{context.step}: the exam has no question of the split {', '.join(config.splits)}")
+        raise InputError(f"{context.step}: the exam has no question of the split {', '.join(config.splits)}")
     passages = _retrieved(context, questions)
     requests = _requests(context, questions, passages)
     engine_answers = generate(
         list(requests.values()), config.engine, model_folder(model), context.resources, context.progress
     )
     responses = {r.id: r for r in engine_answers}
-    _refuse_failures(context.step, responses)
+    _refuse_failures(context.step, responses, len(requests))
     grades = [
         _graded(config.candidate, mode, question, passages.get(question.id, []), responses[request.id])
         for mode in config.modes
@@ -96,6 +104,8 @@ def run(context: Context[Config]) -> Counts:
 def _retrieved(context: Context[Config], questions: Sequence[Question]) -> dict[str, list[Passage]]:
     if "retrieval" not in context.config.modes:
         return {}
+    if not (context.has("index") and context.has("embedder")):
+        raise InputError(f"{context.step}: the mode retrieval needs the inputs index and embedder")
     retriever = Retriever(Path(context.location("index")) / INDEX, Embedder(context.location("embedder")))
     found = retriever.search_many([q.prompt for q in questions], context.config.passages)
     return {q.id: hits for q, hits in zip(questions, found, strict=True)}
@@ -109,9 +119,11 @@ def _requests(
     shots: list[tuple[str, str]] = []
     if "few_shot" in config.modes:
         pool = context.records("dialogues", Dialogue) if context.has("dialogues") else iter(())
-        shots = examples_from([d for d in pool if d.split == "train"], config.examples)
+        shots = examples_from(pool, config.examples)
         if not shots:
-            raise StepError(f"{context.step}: few-shot prompting needs --input dialogues=...")
+            raise InputError(
+                f"{context.step}: the mode few_shot needs the input dialogues, with some of the train split"
+            )
     requests: dict[tuple[Mode, str], Request] = {}
     for mode in config.modes:
         for question in questions:
@@ -125,10 +137,12 @@ def _requests(
     return requests
 
 
-def _refuse_failures(step: str, responses: dict[str, Response]) -> None:
+def _refuse_failures(step: str, responses: dict[str, Response], asked: int) -> None:
+    if len(responses) < asked:
+        raise StepError(f"{step}: {asked - len(responses)} of {asked} questions came back without an answer")
     failed = [r for r in responses.values() if r.error]
-    if len(failed) > MAX_FAILED * len(responses):
-        raise StepError(f"{step}: {len(failed)} of {len(responses)} answers failed, the first with: {failed[0].error}")
+    if len(failed) > MAX_FAILED * asked:
+        raise StepError(f"{step}: {len(failed)} of {asked} answers failed, the first with: {failed[0].error}")
 
 
 def _graded(candidate: str, mode: Mode, question: Question, passages: list[Passage], response: Response) -> Grade:
@@ -148,7 +162,7 @@ def _graded(candidate: str, mode: Mode, question: Question, passages: list[Passa
         format=scores.format,
         score=scores.score,
         passage_ids=tuple(p.id for p in shown),
-        gold_retrieved=any(p.root_id == question.root_id for p in shown),
+        gold_retrieved=any(p.root_id == question.root_id or p.uri == question.uri for p in shown),
         prompt_tokens=response.prompt_tokens,
         completion_tokens=response.completion_tokens,
     )

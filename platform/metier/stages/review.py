@@ -1,13 +1,14 @@
 """Draws the sample that experts look at, and lets their verdicts act on the data.
 
-Rows that nobody reviewed pass, and review.json says how many did.
+Rows that nobody reviewed pass, and review.json says how many did. A verdict names its dialogue by `record_id`, which stands
+in the sample; any dialogue of the input may be judged, sampled or not.
 """
 
 from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -53,7 +54,9 @@ def judged(one: Dialogue, verdict: Verdict | None) -> Dialogue | Rejection:
         return rejection(one, "review", EXPERT_REJECT, f"{verdict.reviewer}: {verdict.comment or 'no comment'}")
     if verdict.decision == "accept":
         return one.derive(Dialogue, reviewed="accepted")
-    turns = [*one.messages[:-1], Message(role="assistant", content=verdict.answer)]
+    turns = list(one.messages)
+    last = max(i for i, m in enumerate(turns) if m.role == "assistant")
+    turns[last] = Message(role="assistant", content=verdict.answer)
     return one.derive(Dialogue, messages=tuple(turns), reviewed="edited")
 
 
@@ -71,35 +74,33 @@ def read_verdicts(path: Path, known: set[str]) -> dict[str, Verdict]:
     return found
 
 
+def line_of(one: Dialogue) -> str:
+    """A dialogue as a line of the sample, for people."""
+    shown = {"record_id": one.id, "task": one.task, "source": one.source, "question": one.question,
+             "answer": one.answer, "evidence": one.evidence}  # fmt: skip
+    return json.dumps(shown, ensure_ascii=False) + "\n"
+
+
+def summary_of(dialogues: Sequence[Dialogue], verdicts: Mapping[str, Verdict], sampled: int) -> dict[str, int]:
+    """How much was reviewed. What an earlier review accepted or edited is not unreviewed."""
+    tally = collections.Counter(v.decision for v in verdicts.values())
+    unreviewed = sum(1 for d in dialogues if not d.reviewed and d.id not in verdicts)
+    return {"dialogues": len(dialogues), "sampled": sampled, "verdicts": len(verdicts), "accepted": tally["accept"],
+            "edited": tally["edit"], "rejected": tally["reject"], "unreviewed": unreviewed}  # fmt: skip
+
+
 def run(context: Context[Config]) -> Counts:
     """Writes the sample, applies the verdicts, and says how many rows nobody reviewed."""
     dialogues = list(context.records("dialogues", Dialogue))
-    sample = sample_of(dialogues, context.config)
-    lines = (
-        json.dumps(
-            {"record_id": d.id, "task": d.task, "source": d.source, "question": d.question, "answer": d.answer,
-             "evidence": d.evidence},
-            ensure_ascii=False,
-        )
-        for d in sample
-    )  # fmt: skip
-    context.output.path(SAMPLE).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     verdicts: dict[str, Verdict] = {}
     if context.has("verdicts"):
         verdicts = read_verdicts(Path(context.location("verdicts")), {d.id for d in dialogues})
-    tally = collections.Counter(v.decision for v in verdicts.values())
-    already = sum(1 for d in dialogues if d.reviewed and d.id not in verdicts)
-    context.output.json(
-        SUMMARY,
-        {"sampled": len(sample), "accepted": tally["accept"], "edited": tally["edit"], "rejected": tally["reject"],
-         "unreviewed": len(dialogues) - len(verdicts) - already},
-    )  # fmt: skip
-
-    def outcome() -> Iterator[Dialogue | Rejection]:
-        for one in dialogues:
-            yield judged(one, verdicts.get(one.id))
-
-    return write_outcome(context, outcome(), Dialogue, len(dialogues))
+    sample = sample_of(dialogues, context.config)
+    with context.output.path(SAMPLE).open("w", encoding="utf-8") as file:
+        file.writelines(line_of(one) for one in sample)
+    context.output.json(SUMMARY, summary_of(dialogues, verdicts, len(sample)))
+    outcome = (judged(one, verdicts.get(one.id)) for one in dialogues)
+    return write_outcome(context, outcome, Dialogue, len(dialogues))
 
 
 STAGE = Stage(

@@ -1,21 +1,35 @@
-"""What is wrong with an answer, as reason codes: too short or long, a refusal, repetition, broken encoding, ungrounded."""
+"""What is wrong with an answer by its form alone: refusal, repetition, broken encoding, no answer to what was asked."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 
-from metier.text.similarity import IDENTIFIER, identifiers
-from metier.text.words import content_words, stem, wording
+from metier.text.grounding import unfenced
+from metier.text.identifiers import numbers, written_numbers
+from metier.text.words import wording
 
 _REFUSAL = re.compile(
-    r"\bas an? (ai|artificial intelligence|large language|language) model\b|\bi (can't|cannot) assist\b", re.I
+    r"\bas an? (?:ai|artificial intelligence|(?:large )?language)(?: (?:language )?(?:model|assistant))?\b"
+    r"|\bI(?:['’]m| am) (?:just )?an? (?:ai|language model)\b"
+    r"|\bI(?:['’]m| am) (?:sorry|unable|not able)\b.{0,30}\b(?:assist|help|answer|fulfil|comply|provide)"
+    r"|\bI (?:can(?:no|['’])t|cannot|can not) (?:assist|help|comply|fulfil)",
+    re.I,
 )
-_BROKEN = re.compile("�|Ã[\x80-\xbf©]|â€|[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_NEGATION = re.compile(r"\b(not|no|never|none|cannot|can't|doesn't|isn't|without|neither|nor)\b", re.I)
-_NUMBER = re.compile(r"(?<![\w.])-?\d[\d_,]*(?:\.\d+)?")
-_LETTERS = re.compile(r"[a-z]+")
+# U+FFFD, UTF-8 that was read as Windows-1252 or Latin-1 ("Ã©", "â€™"), and control characters.
+_BROKEN = re.compile("\ufffd|[ÃÂ][\u0080-\u00bf]|â€[\u0080-\u009f\u00a2\u2018-\u2122]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# A demand on the form, not a question about JSON files.
+_JSON_ASKED = re.compile(r"(?:^|[.?!:;]\s+)(?:please )?(?:answer|reply|respond)\b[^.?!]*\bJSON\b", re.I)
+_COUNT_ASKED = re.compile(r"^\W*(?:how many|which number|what number)\b", re.I)
+_AMOUNT = re.compile(
+    r"\b(?:all|any|no|none|once|twice|half|every|each|unlimited|infinite\w*|never|always|as many|number|per|same"
+    r"|several|few|dozens?|hundreds?|thousands?|millions?|billions?|depends?)\b",
+    re.I,
+)
 REPEATED = 4  # the same run of words so often is a loop
 RUN_WORDS = 3
+REPEATED_SHARE = 0.3  # of all runs; a long answer may name one thing often
 
 
 def refusal(text: str) -> str:
@@ -27,40 +41,38 @@ def refusal(text: str) -> str:
 def broken_encoding(text: str) -> str:
     """The first sign of a wrong decoding or of control characters; empty where there is none."""
     found = _BROKEN.search(text)
-    return repr(found[0]) if found else ""
+    return ascii(found[0]) if found else ""
 
 
 def repetition(text: str) -> str:
-    """A run of three words that comes four times or more; empty where there is none."""
+    """A run of three words that comes four times or more and fills much of the text; empty where there is none."""
     words = wording(text)
-    runs = [" ".join(words[i : i + RUN_WORDS]) for i in range(len(words) - RUN_WORDS + 1)]
-    return next((run for run in runs if runs.count(run) >= REPEATED), "") if len(set(runs)) < len(runs) else ""
+    runs = Counter(" ".join(words[i : i + RUN_WORDS]) for i in range(len(words) - RUN_WORDS + 1))
+    if not runs:
+        return ""
+    run, times = runs.most_common(1)[0]
+    loops = times >= REPEATED and times * RUN_WORDS >= REPEATED_SHARE * len(words)
+    return f"{run!r} {times} times" if loops else ""
 
 
-def ungrounded(answer: str, question: str, evidence: str, min_share: float) -> str:
-    """What the answer holds and neither evidence nor question does; empty where it is grounded.
-
-    Every number and identifier must be found; of the other content words at least `min_share`, one stray word aside.
-    """
-    text = f"{question}\n{evidence}".lower()
-    words = {stem(w) for w in _LETTERS.findall(text)}
-    held = set(wording(text))
-    foreign = sorted(one for one in identifiers(answer) if one not in text and not set(wording(one)) <= held)
-    if foreign:
-        return f"not in the source: {', '.join(foreign[:5])}"
-    content = content_words(IDENTIFIER.sub(" ", answer))
-    missing = [w for w in content if stem(w) not in words and w != "null"]  # JSON's word for None
-    if len(missing) > 1 and 1 - len(missing) / len(content) < min_share:
-        return f"{len(missing)} of {len(content)} content words are not in the source: {', '.join(missing[:8])}"
+def unanswered(question: str, answer: str) -> str:
+    """How the answer misses what was asked: it repeats the question, asks back, or lacks the JSON or number asked for."""
+    asked, said = wording(question), wording(answer)
+    if said and said == asked:
+        return "the answer repeats the question"
+    if answer.rstrip().endswith("?") and not re.search(r"[.!:`]\s", answer):
+        return "the answer is a question"
+    if _JSON_ASKED.search(question) and not _is_json(answer):
+        return "JSON was asked for and the answer is none"
+    counted = numbers(answer) or written_numbers(answer) or _AMOUNT.search(answer)
+    if _COUNT_ASKED.search(question) and not counted:
+        return "a number was asked for and the answer has none"
     return ""
 
 
-def contradiction(a: str, b: str) -> str:
-    """Why two answers to one question can't both hold, by numbers or negation; empty where they can."""
-    first, second = set(_NUMBER.findall(a)), set(_NUMBER.findall(b))
-    if first and second and not first & second:
-        return f"{', '.join(sorted(first))} against {', '.join(sorted(second))}"
-    shared = {stem(w) for w in content_words(a)} & {stem(w) for w in content_words(b)}
-    if shared and bool(_NEGATION.search(a)) != bool(_NEGATION.search(b)):
-        return "one denies what the other says"
-    return ""
+def _is_json(answer: str) -> bool:
+    """Whether the answer is a JSON object or list, a fence around it or not."""
+    try:
+        return isinstance(json.loads(unfenced(answer)), dict | list)
+    except ValueError:
+        return False

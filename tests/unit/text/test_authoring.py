@@ -52,10 +52,10 @@ def test_what_a_prompt_can_not_hold_is_left_out():
 
 def test_an_object_is_compared_with_a_sibling_of_its_split_only():
     one = document("lib.f", "Does a thing with care.")
-    near, far = document("lib.g", "Undoes it."), document("lib.h", "Hides it well.", split="final")
+    near, far = document("lib.g", "Undoes the thing again."), document("lib.h", "Hides it well.", split="final")
     told = [p for p in pairs(one, near, far, difference_share=1.0) if p.task == "difference"]
     assert len(told) == 1
-    assert "`lib.g`: Undoes it." in told[0].answer or "lib.g" in told[0].question
+    assert "`lib.g`: Undoes the thing again." in told[0].answer or "lib.g" in told[0].question
     assert [p for p in pairs(one, far, difference_share=1.0) if p.task == "difference"] == []
 
 

@@ -1,0 +1,127 @@
+"""Which answers and which rejected rows the report shows. The choice is seeded, and its rule is printed beside it."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from metier.records import Grade, Question, Rejection, record_id
+from metier.reporting.exam import Scoreboard, Sheets
+
+Mark = Literal["pass", "part", "fail"]
+PASS_SCORE = 0.9  # right and complete; a flaw of form alone costs 0.1
+LONGEST = 1200  # characters of a text that the page shows
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a candidate said."""
+
+    candidate: str
+    text: str
+    score: float
+
+    @property
+    def mark(self) -> Mark:
+        """`pass` for right and complete, `fail` for a score of zero, `part` between."""
+        return "pass" if self.score >= PASS_SCORE else "part" if self.score > 0 else "fail"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question with what it wants, the two answers that are compared, and those of everyone else."""
+
+    question: str
+    reference: str
+    slice: str
+    written_by: str
+    compared: tuple[Answer, ...]
+    others: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Examples of one kind out of `total` such questions."""
+
+    title: str
+    rule: str
+    total: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A rejected row in short: its question and answer where it is a dialogue, else its beginning."""
+
+    head: str
+    body: str
+    evidence: str
+
+
+def shortened(text: str) -> str:
+    """At most `LONGEST` characters."""
+    return text if len(text) <= LONGEST else text[:LONGEST].rstrip() + " […]"
+
+
+def groups(
+    sheets: Sheets, board: Scoreboard, questions: Sequence[Question], number: int, seed: int
+) -> tuple[Group, ...]:
+    """Wins, losses and ties of the candidate that ships against the best baseline, `number` drawn from each."""
+    if board.baseline is None:
+        return ()
+    ours, theirs = board.shipped.name, board.baseline.name
+    asked = {q.id: q for q in questions}
+    shared = sorted(set(sheets[ours]) & set(sheets[theirs]), key=lambda q: record_id("example", [seed, q]))
+    gain = {q: sheets[ours][q].score - sheets[theirs][q].score for q in shared}
+    kinds = (
+        ("Wins", f"{ours} scored higher than {theirs}", [q for q in shared if gain[q] > 0]),
+        ("Losses", f"{ours} scored lower than {theirs}", [q for q in shared if gain[q] < 0]),
+        ("No difference", "both scored the same, right or wrong", [q for q in shared if gain[q] == 0]),
+    )
+    return tuple(
+        Group(title, rule, len(found), tuple(_example(q, sheets, board, asked, (ours, theirs)) for q in found[:number]))
+        for title, rule, found in kinds
+    )
+
+
+def _example(
+    question: str, sheets: Sheets, board: Scoreboard, asked: Mapping[str, Question], compared: tuple[str, str]
+) -> Example:
+    grade = sheets[compared[0]][question]
+    others = [c.name for c in board.candidates if c.name not in compared and question in sheets[c.name]]
+    written_by = asked[question].written_by if question in asked else "derived"
+
+    def answers(names: Iterable[str]) -> tuple[Answer, ...]:
+        return tuple(_answer(sheets[name][question]) for name in names)
+
+    return Example(
+        shortened(grade.prompt), shortened(grade.reference), grade.slice, written_by, answers(compared), answers(others)
+    )
+
+
+def _answer(grade: Grade) -> Answer:
+    return Answer(grade.candidate, shortened(grade.answer), grade.score)
+
+
+def rejected_rows(rejections: Iterable[Rejection], number: int, seed: int) -> dict[tuple[str, str], list[RejectedRow]]:
+    """At most `number` rows for each stage and reason, drawn by a seeded digest; reads a stream of any length."""
+    drawn: dict[tuple[str, str], list[tuple[str, Rejection]]] = {}
+    for one in rejections:
+        rows = drawn.setdefault((one.stage, one.reason), [])
+        rows.append((record_id("rejected", [seed, one.id]), one))
+        if len(rows) > 4 * number + 16:
+            rows[:] = heapq.nsmallest(number, rows, key=lambda r: r[0])
+    smallest = {key: heapq.nsmallest(number, rows, key=lambda r: r[0]) for key, rows in drawn.items()}
+    return {key: [_row(one) for _, one in rows] for key, rows in sorted(smallest.items())}
+
+
+def _row(one: Rejection) -> RejectedRow:
+    row = json.loads(one.row) if one.row else {}
+    turns = {m["role"]: m["content"] for m in row.get("messages", ())}  # the last of each role
+    if turns:
+        return RejectedRow(shortened(turns.get("user", "")), shortened(turns.get("assistant", "")), one.evidence)
+    head = str(row.get("title") or row.get("uri") or one.record_id)
+    return RejectedRow(head, str(row.get("text", ""))[:200], one.evidence)

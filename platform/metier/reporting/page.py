@@ -1,0 +1,87 @@
+"""Lays a `Story` out as one HTML file that loads nothing: text escaped, pictures inline, no script, a strict policy.
+
+Documents, questions and answers are strangers' text. The template escapes all of it; only our own pictures and style sheet
+go in as they are, and the policy lets the browser apply that style sheet alone, by its digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from metier.reporting import plots
+from metier.reporting.caveats import caveats
+from metier.reporting.exam import WHOLE, Cell
+from metier.reporting.gather import Story
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATE, STYLE = "report.html.j2", "report.css"
+
+
+def render(story: Story) -> str:
+    """The page. The same story gives the same bytes."""
+    style = _text(STYLE)
+    fingerprint = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{fingerprint}'; base-uri 'none'; form-action 'none'"
+    return _environment().from_string(_text(TEMPLATE)).render(
+        story=story, m=story.material, board=story.board, caveats=caveats(story), pictures=_pictures(story),
+        style=style, policy=policy, WHOLE=WHOLE,
+    )  # fmt: skip
+
+
+def _text(name: str) -> str:
+    return (resources.files("metier.reporting") / name).read_text(encoding="utf-8")
+
+
+def _pictures(story: Story) -> dict[str, Any]:
+    material = story.material
+    made: dict[str, Any] = {
+        "scores": {name: plots.scores_plot(story.board, name) for name in story.board.columns},
+        "kept": {f.format: plots.kept_plot(f, material.keep_ratio) for f in material.decision.formats if f.executable},
+    }
+    if story.gains:
+        made["gains"] = plots.gains_plot(story.gains)
+    if story.pairs:
+        made["funnel"] = plots.funnel_plot(story.pairs)
+    if material.course.losses:
+        made["loss"] = plots.loss_plot(material.course)
+    if any(p.dev_score is not None for p in material.course.points):
+        made["dev"] = plots.dev_plot(material.course)
+    if story.retrieval:
+        made["found"] = plots.found_plot(story.retrieval.found)
+    return made
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, StrictUndefined
+
+    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {
+        "number": lambda n: f"{n:,}",
+        "signed": lambda x: f"{x:+.2f}".replace("-", "−"),
+        "score": lambda x: f"{x:.2f}",
+        "share": lambda x: f"{x:.1%}",
+        "interval": _interval,
+        "megabytes": lambda n: f"{n / 1e6:,.0f} MB" if n >= 1e6 else f"{n / 1e3:,.0f} kB",
+        "duration": _duration,
+        "sum_values": lambda counts: sum(counts.values()),
+        "dollars": lambda x: f"${x:,.2f}",
+    }
+    return made
+
+
+def _interval(cell: Cell) -> str:
+    return f"{cell.low:.2f} to {cell.high:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,172 @@
+"""Trains the adapter on the blended dialogues, watched by validation loss and a dev exam at each checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from metier.errors import InputError
+from metier.execution.step import Context, Input, Stage
+from metier.execution.training import train_in
+from metier.lineage.artifact import Artifact
+from metier.lineage.manifest import Counts
+from metier.models import ModelSource, resolve
+from metier.records import Dialogue, Passage, Question, Rejection, record_id, rejection
+from metier.retrieval.embedding import Embedder, EmbedderSource
+from metier.retrieval.index import Retriever
+from metier.retrieval.prompt import prompt_messages
+from metier.stages.index import FOLDER as INDEX
+from metier.training import worker
+from metier.training.encoding import Example, encode
+from metier.training.guard import verdict
+from metier.training.loop import History, Recipe
+from metier.training.model import LoraMethod
+
+TOO_LONG = "too_long"
+HISTORY, VERDICT = "history.json", "verdict.json"
+
+
+class Config(Recipe):
+    """Method, recipe and watch."""
+
+    method: LoraMethod = LoraMethod()
+    """Which weights are trained."""
+    max_tokens: int = Field(1024, ge=16, le=131_072)
+    """Longer dialogues are rejected, never cut."""
+    dev_questions: int = Field(32, ge=0, le=10_000)
+    """Questions of the dev exam at each checkpoint; 0: validation loss alone."""
+    dev_max_tokens: int = Field(48, ge=1, le=4096)
+    """Longest answer in the dev exam, in tokens."""
+    passages: int = Field(3, ge=1, le=50)
+    """Passages in a dev exam prompt; the same number as in serving."""
+
+
+def encoded(
+    dialogues: Iterable[Dialogue], tokenizer: Any, max_tokens: int
+) -> tuple[list[Example], list[Dialogue], list[Rejection]]:
+    """Examples, the dialogues that became one, and those that are too long."""
+    examples, kept, lost = [], [], []
+    for one in dialogues:
+        example = encode(one, tokenizer)
+        if len(example.ids) > max_tokens:
+            lost.append(rejection(one, "train", TOO_LONG, f"{len(example.ids)} tokens"))
+        else:
+            examples.append(example)
+            kept.append(one)
+    return examples, kept, lost
+
+
+def dev_questions(context: Context[Config]) -> list[worker.DevQuestion]:
+    """A seeded choice of the dev half with finished prompts; with retrieval where an index was given."""
+    config = context.config
+    asked = [q for q in context.records("questions", Question) if q.split == "dev"]
+    chosen = sorted(asked, key=lambda q: record_id("dev", [config.seed, q.id]))[: config.dev_questions]
+    found: list[list[Passage]] = [[] for _ in chosen]
+    if chosen and context.has("index") and context.has("embedder"):
+        retriever = Retriever(Path(context.location("index")) / INDEX, Embedder(context.location("embedder")))
+        found = retriever.search_many([q.prompt for q in chosen], config.passages)
+    return [worker.DevQuestion(q, prompt_messages(q.prompt, hits)) for q, hits in zip(chosen, found, strict=True)]
+
+
+def _validation(context: Context[Config]) -> list[Dialogue]:
+    source = context.inputs["dialogues"]
+    if isinstance(source, Artifact) and any(f.path.startswith("validation.parquet") for f in source.manifest.files):
+        return list(source.records(Dialogue, "validation"))
+    return []
+
+
+def _refuse_unfit_base(folder: str, config: Config) -> None:
+    described = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    longest = described.get("max_position_embeddings")
+    if longest and config.max_tokens > longest:
+        raise InputError(
+            f"train.max_tokens {config.max_tokens} is more than the {longest} tokens that the base can read"
+        )
+
+
+def run(context: Context[Config]) -> Counts:
+    """Writes adapter/ (the best checkpoint), history.json and verdict.json; goes on from a killed attempt's checkpoint."""
+    from metier.inference.transformers_engine import load_tokenizer
+
+    config, base = context.config, resolve(context.location("base"))
+    _refuse_unfit_base(base, config)
+    tokenizer = load_tokenizer(base)
+    train, kept, lost = encoded(context.records("dialogues", Dialogue), tokenizer, config.max_tokens)
+    held_out, watched, lost_too = encoded(_validation(context), tokenizer, config.max_tokens)
+    if not train:
+        raise InputError(f"{context.step}: no dialogue of at most {config.max_tokens} tokens to train on")
+    folder = context.output.work
+    worker.write_rows(folder / worker.TRAIN, train)
+    worker.write_rows(folder / worker.VALIDATION, held_out)
+    worker.write_rows(folder / worker.DEV, dev_questions(context))
+    recipe = {name: getattr(config, name) for name in Recipe.model_fields}
+    job = {
+        "base": base,
+        "recipe": recipe,
+        "method": config.method.model_dump(),
+        "dev_max_tokens": config.dev_max_tokens,
+    }
+    (folder / worker.JOB).write_text(json.dumps(job), encoding="utf-8")
+    result = train_in(folder, context.resources, context.progress)
+    _write_outputs(context, folder, result, train)
+    context.output.table("kept", Dialogue, kept)
+    context.output.table("rejected", Rejection, [*lost, *lost_too])
+    taken, left = len(kept) + len(watched), len(lost) + len(lost_too)
+    return Counts(read=taken + left, kept=taken, rejected={TOO_LONG: left} if left else {})
+
+
+def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any], train: list[Example]) -> None:
+    history = History.from_json(result["history"])
+    shutil.copytree(folder / worker.ADAPTER, context.output.path(worker.ADAPTER))
+    _without_paths(context.output.path(worker.ADAPTER) / "adapter_config.json")
+    (context.output.path(worker.ADAPTER) / "README.md").unlink(missing_ok=True)
+    context.output.json(HISTORY, history.as_json())
+    tokens = sum(len(e.ids) for e in train)
+    summary = {
+        "text": verdict(history.points),
+        "best_step": result["best_step"],
+        "stopped_early": history.stopped_early,
+        "trainable": result["trainable"],
+        "total": result["total"],
+        "tokens_per_epoch": tokens,
+    }
+    context.output.json(VERDICT, summary)
+
+
+def _without_paths(file: Path) -> None:
+    """The adapter names its base by path; an artifact holds no path, and `merge` is given the base anyway."""
+    described = json.loads(file.read_text(encoding="utf-8"))
+    described["base_model_name_or_path"] = None
+    for name, value in described.items():
+        if isinstance(value, list):  # PEFT writes sets: their order differs from process to process
+            described[name] = sorted(value)
+    file.write_text(json.dumps(described, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+STAGE = Stage(
+    name="train",
+    revision=1,
+    summary="Trains a LoRA adapter on Ray Train, with a dev exam at each checkpoint.",
+    config=Config,
+    inputs={
+        "dialogues": Input("the blend: its table `kept` trains, its table `validation` is held out", record=Dialogue),
+        "questions": Input("exam questions; the dev half is sat at each checkpoint", record=Question),
+        "index": Input("output of the index stage, for the dev exam", optional=True),
+        "embedder": Input("embedding model of the index", optional=True, opens=EmbedderSource),
+        "base": Input("base model: a name, a folder or a hub id", opens=ModelSource),
+    },
+    outputs={
+        "adapter": "the best checkpoint",
+        HISTORY: "losses and checkpoints",
+        VERDICT: "what happened, in words",
+        "kept": Dialogue,  # what was trained on; the counts hold the validation dialogues too
+        "rejected": Rejection,
+    },
+    run=run,
+    conserves=True,
+)

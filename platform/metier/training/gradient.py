@@ -1,0 +1,123 @@
+"""One step's gradient: computed in pieces that fit into memory, summed over workers, and refused where it is not sound.
+
+Logits are computed only where the loss looks: with a vocabulary of 49,000 and short answers that is most of the work
+saved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from metier.errors import StepError
+from metier.training.batches import cut, padded
+from metier.training.encoding import IGNORED, Example
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The workers that share a step. `sum_` adds a tensor up over all of them, in place."""
+
+    rank: int = 0
+    world: int = 1
+    sum_: Callable[[Any], None] = lambda tensor: None
+
+
+def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
+    """Summed cross entropy over the labels of a batch; logits are made at those places alone.
+
+    Equal to the loss over all logits: a token's logits depend on its own hidden state only.
+    """
+    import torch.nn.functional as functional
+
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    hidden = causal.get_decoder()(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
+    ).last_hidden_state
+    wanted = batch["labels"][:, 1:]
+    looked_at = wanted != IGNORED
+    logits = causal.get_output_embeddings()(hidden[:, :-1][looked_at])
+    return functional.cross_entropy(logits.float(), wanted[looked_at], reduction="sum")
+
+
+def labels_in(examples: Sequence[Example]) -> int:
+    """Tokens that the loss of these examples covers: the first token of a text has nothing to be predicted from."""
+    return sum(label != IGNORED for e in examples for label in e.labels[1:])
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """How one worker computes: in pieces of so many tokens, in which arithmetic, on which device."""
+
+    tokens: int
+    pad: int
+    device: str
+    arithmetic: Callable[[], AbstractContextManager[Any]]
+
+    def of(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """Padded tensors, each of at most `tokens` tokens or a single example."""
+        lengths = [len(e.ids) for e in examples]
+        order = sorted(range(len(examples)), key=lambda i: (lengths[i], i))
+        return [
+            padded([examples[i] for i in piece], self.pad, self.device) for piece in cut(order, lengths, self.tokens)
+        ]
+
+
+def backward(model: Any, examples: Sequence[Example], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> float:
+    """Leaves the gradient of the mean loss over all workers' examples in `weights`; gives that loss."""
+    import torch
+
+    total = torch.zeros((), device=pieces.device)
+    labels = labels_in(examples)
+    for batch in pieces.of(examples[peers.rank :: peers.world]):
+        with pieces.arithmetic():
+            loss = loss_sum(model, batch) / max(1, labels)
+        loss.backward()
+        total += loss.detach()
+    _share(peers, weights)
+    peers.sum_(total)
+    return float(total)
+
+
+def _share(peers: Peers, weights: dict[str, Any]) -> None:
+    """Sums the gradients of all workers: one message, as adapters are small."""
+    if peers.world == 1:
+        return
+    import torch
+
+    parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in weights.values()]
+    flat = torch.cat([part.reshape(-1) for part in parts])
+    peers.sum_(flat)
+    at = 0
+    for parameter in weights.values():
+        size = parameter.numel()
+        parameter.grad = flat[at : at + size].view_as(parameter).clone()
+        at += size
+
+
+def refuse_severed(weights: dict[str, Any]) -> None:
+    """Refuses gradients that are missing, zero or not finite in some layer: such training looks busy and learns nothing.
+
+    An adapter's first factor has no gradient while its second is zero, which it is at the start; so layers are judged
+    by the sum of both.
+    """
+    layers: dict[str, float] = {}
+    for name, parameter in weights.items():
+        layer = name.split(".lora_")[0]
+        size = 0.0 if parameter.grad is None else float(parameter.grad.abs().sum())
+        layers[layer] = layers.get(layer, 0.0) + size
+    severed = [name for name, size in layers.items() if size == 0]
+    broken = [name for name, size in layers.items() if not math.isfinite(size)]
+    if broken:
+        raise StepError(
+            f"training: the gradient is not finite in {len(broken)} of {len(layers)} layers, first {broken[0]}; "
+            "lower train.learning_rate, or set train.precision to float32"
+        )
+    if severed:
+        raise StepError(
+            f"training: no gradient reaches {len(severed)} of {len(layers)} trained layers, first {severed[0]}: "
+            "they would learn nothing"
+        )

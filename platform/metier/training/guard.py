@@ -1,0 +1,70 @@
+"""The watch against overfitting: which checkpoint is best, when to stop, and what to say of it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LOSS_RISE = 1.02  # validation loss this much over its best is a rise, not noise
+
+
+@dataclass(frozen=True)
+class Point:
+    """One checkpoint. `dev_score`, `answer_words` and `refusal_share` come from the dev exam; None where none was sat."""
+
+    step: int
+    epoch: float
+    train_loss: float
+    val_loss: float | None = None
+    dev_score: float | None = None
+    answer_words: float | None = None
+    refusal_share: float | None = None
+
+
+def best_point(points: Sequence[Point]) -> Point:
+    """The checkpoint to keep: highest dev score, then lowest validation loss, then the earliest.
+
+    Where nothing was held out there is nothing to choose by, and the last one is kept.
+    """
+    if not points:
+        raise ValueError("no checkpoint was made")
+    if all(p.dev_score is None and p.val_loss is None for p in points):
+        return points[-1]
+    return min(points, key=lambda p: (-(p.dev_score or 0.0), _loss(p), p.step))
+
+
+def _loss(point: Point) -> float:
+    return point.val_loss if point.val_loss is not None else math.inf
+
+
+def should_stop(points: Sequence[Point], patience: int) -> bool:
+    """True when the last `patience` checkpoints improved neither the dev score nor the validation loss; 0: never."""
+    if patience == 0 or len(points) <= patience:
+        return False
+    earlier, recent = points[:-patience], points[-patience:]
+    score = max(p.dev_score or 0.0 for p in earlier)
+    loss = min(_loss(p) for p in earlier)
+    return all((p.dev_score or 0.0) <= score and _loss(p) >= loss for p in recent)
+
+
+def verdict(points: Sequence[Point]) -> str:
+    """What happened, in words."""
+    best, last = best_point(points), points[-1]
+    kept = f"checkpoint {best.step} of {last.step} is kept"
+    if best.dev_score is not None:
+        kept += f" (dev exam {best.dev_score:.2f})"
+    lowest = min(points, key=_loss)
+    if lowest.val_loss is None or last.val_loss is None:
+        return f"Nothing was held out for a validation loss, so overfitting would not be seen; {kept}."
+    if last.val_loss > lowest.val_loss * LOSS_RISE:
+        rise = f"validation loss rises from {lowest.val_loss:.3f} (step {lowest.step}) to {last.val_loss:.3f}"
+        if last.train_loss >= lowest.train_loss:
+            return f"Unstable: {rise} and training loss does not fall; {kept}. A lower learning rate would help."
+        return (
+            f"Overfitting: {rise} while training loss falls to {last.train_loss:.3f}; {kept}. "
+            "Fewer epochs or more diverse data would help."
+        )
+    if best is last and len(points) > 1:
+        return f"Still improving at the end; {kept}. More epochs or more data may help."
+    return f"No overfitting seen: validation loss does not rise; {kept}."

@@ -1,0 +1,253 @@
+"""The training loop: plain torch over one model. Workers share each step's rows; the sum they make is the same.
+
+Nothing here knows Ray; `metier.execution.training` starts one loop a worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from metier.config import StageConfig
+from metier.errors import StepError
+from metier.training import checkpoints
+from metier.training.batches import epoch_batches
+from metier.training.encoding import Example
+from metier.training.gradient import Peers, Pieces, backward, labels_in, loss_sum, refuse_severed
+from metier.training.guard import Point, should_stop
+from metier.training.model import Precision, autocast_dtype, trainable
+
+CPU_PIECE_TOKENS = 1024  # faster a token than larger pieces there, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
+SPIKE = 5.0  # a training loss this many times the first steps' mean is divergence
+
+
+class Recipe(StageConfig):
+    """How the weights are moved."""
+
+    epochs: int = Field(2, ge=1, le=100)
+    """Passes over the training set."""
+    learning_rate: float = Field(5e-4, gt=0, le=1)
+    """Highest learning rate; it warms up to it and falls to zero along a cosine."""
+    warmup_share: float = Field(0.05, ge=0, le=1)
+    """Share of all steps that the warm-up takes."""
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    """AdamW's weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0, le=1000)
+    """Gradients are clipped to this norm."""
+    batch_tokens: int = Field(4096, ge=16, le=10_000_000)
+    """Tokens in one step, padding included, over all workers."""
+    piece_tokens: int = Field(0, ge=0, le=10_000_000)
+    """Tokens computed at once: a step is worked off in such pieces to spare memory; 0: 1,024 on a CPU, all on a GPU."""
+    checkpoints_per_epoch: int = Field(2, ge=1, le=1000)
+    """How often validation loss and dev exam are taken, and the state saved."""
+    patience: int = Field(0, ge=0, le=100)
+    """Stop after so many checkpoints without a better dev score or validation loss; 0: never."""
+    precision: Precision = "auto"
+    """Number format of the arithmetic; auto: bfloat16 where the processor or card computes it."""
+    seed: int = Field(0, ge=0)
+    """Another seed shuffles and initialises differently."""
+
+
+@dataclass(frozen=True)
+class DevScore:
+    """What the dev exam gave at a checkpoint."""
+
+    score: float
+    answer_words: float
+    refusal_share: float
+
+
+@dataclass
+class Run:
+    """Everything that one worker's loop needs."""
+
+    model: Any
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    pad: int
+    work: Path
+    recipe: Recipe
+    device: str = "cpu"
+    peers: Peers = field(default_factory=Peers)
+    dev_exam: Callable[[Any], DevScore] | None = None
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+
+
+@dataclass
+class History:
+    """The course of training."""
+
+    points: list[Point] = field(default_factory=list)
+    losses: list[list[float]] = field(default_factory=list)  # [step, training loss]
+    stopped_early: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: dict[str, Any]) -> History:
+        """The reverse."""
+        return cls([Point(**p) for p in tree["points"]], tree["losses"], tree["stopped_early"])
+
+
+def train(run: Run) -> History:
+    """Trains to the end, or on from the newest checkpoint in `run.work`. Raises StepError where training is not sound."""
+    import torch
+
+    lengths = [len(e.ids) for e in run.train]
+    plan = [epoch_batches(lengths, run.recipe.batch_tokens, run.recipe.seed, e) for e in range(run.recipe.epochs)]
+    steps = [batch for epoch in plan for batch in epoch]
+    if not labels_in(run.train):
+        raise StepError("training: no token of the training set carries a label, so the loss would cover nothing")
+    weights = trainable(run.model)
+    optimiser = torch.optim.AdamW(
+        list(weights.values()), lr=run.recipe.learning_rate, weight_decay=run.recipe.weight_decay, betas=(0.9, 0.999)
+    )
+    history, done = _resumed(run, weights, optimiser)
+    marks = _checkpoint_steps(len(plan[0]), len(steps), run.recipe)
+    run.model.train()
+    for step in range(done + 1, len(steps) + 1):
+        if should_stop(history.points, run.recipe.patience):  # asked here, so that a resumed run stops as well
+            history.stopped_early = True
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = run.recipe.learning_rate * _schedule(step, len(steps), run.recipe.warmup_share)
+        loss = _step(run, [run.train[i] for i in steps[step - 1]], weights, optimiser, check=step == done + 1)
+        history.losses.append([step, loss])
+        _refuse_divergence(history.losses)
+        run.progress(step, len(steps), f"steps, loss {loss:.3f}")
+        if step in marks:
+            _checkpoint(run, step, step / len(plan[0]), weights, optimiser, history)
+    return history
+
+
+def _resumed(run: Run, weights: dict[str, Any], optimiser: Any) -> tuple[History, int]:
+    import torch
+
+    found = checkpoints.newest(run.work)
+    if found is None:
+        torch.manual_seed(run.recipe.seed)  # for dropout
+        return History(), 0
+    state = checkpoints.restore(found, weights, optimiser)
+    return History.from_json(state["history"]), state["step"]
+
+
+def _checkpoint_steps(per_epoch: int, total: int, recipe: Recipe) -> set[int]:
+    every = max(1, per_epoch // recipe.checkpoints_per_epoch)
+    return {step for step in range(every, total + 1, every) if total - step >= every // 2} | {total}
+
+
+def _schedule(step: int, total: int, warmup_share: float) -> float:
+    warmup = max(1, round(total * warmup_share))
+    if step <= warmup:
+        return step / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup + 1)))
+
+
+def _pieces(run: Run) -> Pieces:
+    import torch
+
+    dtype = autocast_dtype(run.recipe.precision, run.device)
+    kind = run.device.split(":")[0]
+    whole = CPU_PIECE_TOKENS if kind == "cpu" else run.recipe.batch_tokens
+    return Pieces(
+        tokens=run.recipe.piece_tokens or whole,
+        pad=run.pad,
+        device=run.device,
+        arithmetic=lambda: torch.autocast(kind, dtype=dtype) if dtype is not None else contextlib.nullcontext(),
+    )
+
+
+def _step(run: Run, rows: Sequence[Example], weights: dict[str, Any], optimiser: Any, check: bool) -> float:
+    """One step over all workers' rows; gives the mean loss of a token."""
+    import torch
+
+    loss = backward(run.model, rows, weights, _pieces(run), run.peers)
+    if check:
+        refuse_severed(weights)
+    torch.nn.utils.clip_grad_norm_(list(weights.values()), run.recipe.max_grad_norm)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return loss
+
+
+def _refuse_divergence(losses: Sequence[Sequence[float]]) -> None:
+    step, loss = losses[-1]
+    if not math.isfinite(loss):
+        raise StepError(f"training diverged: the loss is {loss} at step {step:.0f}; lower train.learning_rate")
+    first = [value for _, value in losses[:5]]
+    if len(losses) > 10 and loss > SPIKE * max(1.0, sum(first) / len(first)):
+        raise StepError(f"training diverged: the loss is {loss:.1f} at step {step:.0f}; lower train.learning_rate")
+
+
+def validation_loss(run: Run) -> float | None:
+    """Mean loss of a token over the validation set; None without one. Every worker gets the whole sum."""
+    import torch
+
+    if not run.validation:
+        return None
+    pieces = _pieces(run)
+    total = torch.zeros((), device=run.device)
+    with torch.no_grad():
+        for batch in pieces.of(run.validation[run.peers.rank :: run.peers.world]):
+            with pieces.arithmetic():
+                total += loss_sum(run.model, batch)
+    run.peers.sum_(total)
+    return float(total) / max(1, labels_in(run.validation))
+
+
+def _checkpoint(run: Run, step: int, epoch: float, weights: dict[str, Any], optimiser: Any, history: History) -> None:
+    """Takes validation loss and dev exam, checks that training still reaches every layer, and saves."""
+    import torch
+
+    run.model.eval()
+    random = torch.get_rng_state()
+    held_out = validation_loss(run)
+    dev = _dev_score(run)
+    torch.set_rng_state(random)
+    run.model.train()
+    recent = [value for _, value in history.losses[-max(1, len(history.losses) // 10) :]]
+    history.points.append(
+        Point(
+            step=step,
+            epoch=round(epoch, 3),
+            train_loss=sum(recent) / len(recent),
+            val_loss=held_out,
+            dev_score=dev.score if dev else None,
+            answer_words=dev.answer_words if dev else None,
+            refusal_share=dev.refusal_share if dev else None,
+        )
+    )
+    _refuse_severed_by_evaluation(run, weights)
+    if run.peers.rank == 0:
+        checkpoints.save(run.work, step, weights, optimiser, {"step": step, "history": history.as_json()})
+
+
+def _dev_score(run: Run) -> DevScore | None:
+    """The dev exam, sat by the first worker; all of them know the result, so all stop at the same step."""
+    import torch
+
+    if run.dev_exam is None:
+        return None
+    numbers = torch.zeros(3, device=run.device)
+    if run.peers.rank == 0:
+        scored = run.dev_exam(run.model)  # not in autocast: it would cast all weights anew for every token
+        numbers += torch.tensor(dataclasses.astuple(scored), device=run.device)
+    run.peers.sum_(numbers)
+    return DevScore(*(round(float(n), 6) for n in numbers))
+
+
+def _refuse_severed_by_evaluation(run: Run, weights: dict[str, Any]) -> None:
+    """One backward pass after the evaluation: some kernels repack weights for inference and cut the gradients off."""
+    backward(run.model, run.train[: run.peers.world], weights, _pieces(run), run.peers)
+    refuse_severed(weights)
+    for parameter in weights.values():
+        parameter.grad = None

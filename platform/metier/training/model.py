@@ -1,0 +1,86 @@
+"""The model under training: the base in one number format, and the method's trainable weights."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from metier.config import StageConfig
+from metier.errors import InputError
+from metier.inference.probe import computes_bfloat16, cpu_flags
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class LoraMethod(StageConfig):
+    """Low-rank adapters beside frozen weights (Hu et al. 2021)."""
+
+    method: Literal["lora"] = "lora"
+    """Which method."""
+    rank: int = Field(16, ge=1, le=1024)
+    """Rank of each adapter."""
+    alpha: int = Field(32, gt=0, le=4096)
+    """Scale: the adapter counts alpha / rank times (alpha / sqrt(rank) with rslora)."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout before the adapter."""
+    rslora: bool = False
+    """Rank-stabilised scale (Kalajdzievski 2023)."""
+    targets: tuple[str, ...] = ()
+    """Names of the layers that get an adapter; empty: all linear layers but the output."""
+
+
+Method = LoraMethod  # a tagged union, once there is a second method
+
+
+def autocast_dtype(precision: Precision, device: str) -> Any:
+    """The torch type to compute in, None for float32. `auto` takes bfloat16 on a GPU, and on a processor that has it."""
+    import torch
+
+    if precision == "auto":
+        quick = device != "cpu" or computes_bfloat16(cpu_flags())
+        return torch.bfloat16 if quick else None
+    return torch.bfloat16 if precision == "bfloat16" else None
+
+
+def load_base(folder: str, device: str) -> Any:
+    """The base model: float32 on a CPU, bfloat16 on a GPU, from safetensors only."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, attn_implementation="sdpa"
+    )
+    model.config.use_cache = False
+    return model.to(device)
+
+
+def with_adapter(base: Any, method: Method, seed: int) -> Any:
+    """The base with fresh adapters. Raises InputError when the targets match no layer."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=method.rank,
+        lora_alpha=method.alpha,
+        lora_dropout=method.dropout,
+        use_rslora=method.rslora,
+        target_modules=list(method.targets) or "all-linear",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(base, config)
+    except ValueError as error:
+        if "target modules" not in str(error).lower():
+            raise
+        layers = sorted({name.rsplit(".", 1)[-1] for name, m in base.named_modules() if type(m).__name__ == "Linear"})
+        raise InputError(
+            f"train.method.targets {list(method.targets)} match no layer; the model's linear layers are {', '.join(layers)}"
+        ) from None
+
+
+def trainable(model: Any) -> dict[str, Any]:
+    """The trainable parameters by name, in a fixed order."""
+    return {name: p for name, p in sorted(model.named_parameters()) if p.requires_grad}

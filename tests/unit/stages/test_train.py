@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from metier.config import Resources
+from metier.errors import InputError
+from metier.execution.runner import execute
+from metier.execution.step import Context, Step
+from metier.inference.transformers_engine import load_tokenizer
+from metier.lineage.artifact import Artifact, Writer
+from metier.lineage.manifest import Counts
+from metier.models import ModelSource
+from metier.records import Dialogue, Message, Question, Rejection
+from metier.stages import train
+from tests.fixtures.stage_alone import Silent, as_table
+from tests.fixtures.tiny_model import make_tiny_model
+from tests.fixtures.training_job import RECIPE, tiny_dialogues, tiny_questions
+
+CONFIG = train.Config(**RECIPE, dev_questions=2, dev_max_tokens=4, max_tokens=200)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    texts = [m.content for d in tiny_dialogues(8) for m in d.messages]
+    return make_tiny_model(tmp_path_factory.mktemp("model"), texts)
+
+
+def blended(folder, kept: list[Dialogue], validation: list[Dialogue]) -> Artifact:
+    writer = Writer(folder)
+    writer.table("kept", Dialogue, kept)
+    writer.table("validation", Dialogue, validation)
+    return writer.commit(stage="blend", step="blend", revision=1, config={}, inputs={}, counts=Counts())
+
+
+def run(
+    folder, base, kept: list[Dialogue], validation: list[Dialogue], config=CONFIG, writer=None, watcher=None
+) -> Artifact:
+    inputs = {
+        "dialogues": blended(folder / "blend", kept, validation),
+        "questions": as_table(folder / "questions", [*tiny_questions(4), *tiny_questions(4, "final")], Question),
+        "base": ModelSource(str(base)),
+    }
+    step = Step(name="train", stage=train.STAGE, config=config, resources=Resources(), inputs={})
+    fingerprints = {name: value.fingerprint for name, value in inputs.items()}
+    return execute(step, inputs, fingerprints, writer or Writer(folder / "out"), watcher or Silent())
+
+
+LONG = dataclasses.replace(
+    tiny_dialogues(1)[0],
+    id="",
+    root_id="",
+    messages=(Message(role="user", content="Say it. " * 200), Message(role="assistant", content="It.")),
+)
+
+
+@pytest.fixture(scope="module")
+def made(base, tmp_path_factory, ray_cluster):
+    folder = tmp_path_factory.mktemp("train")
+    return run(folder, base, [*tiny_dialogues(24), LONG], [*tiny_dialogues(6, "dev"), LONG])
+
+
+def test_what_is_too_long_is_rejected_with_its_length_never_cut(made):
+    assert made.manifest.counts == Counts(read=24 + 6 + 2, kept=24 + 6, rejected={"too_long": 2})
+    rejected = list(made.records(Rejection, "rejected"))
+    assert {r.record_id for r in rejected} == {LONG.id}
+    assert all(int(r.evidence.split()[0]) > 200 for r in rejected)
+    assert {d.id for d in made.records(Dialogue)} == {d.id for d in tiny_dialogues(24)}
+
+
+def test_history_and_verdict_tell_the_course(made):
+    history, verdict = made.json("history.json"), made.json("verdict.json")
+    assert [p["step"] for p in history["points"]] == sorted(p["step"] for p in history["points"])
+    assert all(p["val_loss"] > 0 and p["dev_score"] is not None for p in history["points"])
+    assert verdict["best_step"] in [p["step"] for p in history["points"]]
+    assert verdict["text"]
+    assert 0 < verdict["trainable"] < verdict["total"]
+    assert len(history["losses"]) == history["points"][-1]["step"]
+
+
+def test_the_adapter_travels_with_its_tokenizer_and_names_no_path(made, base):
+    folder = made.path("adapter")
+    assert load_tokenizer(str(folder)).chat_template == load_tokenizer(str(base)).chat_template
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] is None
+    assert not any(str(base) in p.read_text() for p in folder.iterdir() if p.suffix in (".json", ".md", ".jinja"))
+    assert not made.path("work").exists()
+
+
+def test_an_attempt_that_was_killed_at_the_end_trains_no_step_anew(made, base, tmp_path):
+    kept, validation = [*tiny_dialogues(24), LONG], [*tiny_dialogues(6, "dev"), LONG]
+
+    class Killed(Writer):
+        def commit(self, **parts):
+            raise KeyboardInterrupt
+
+    class Watcher(Silent):
+        def __init__(self):
+            self.told = []
+
+        def progress(self, step, done, total, what):
+            self.told.append(what)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, base, kept, validation, writer=Killed(tmp_path / "out"))
+    watcher = Watcher()
+    again = run(tmp_path / "again", base, kept, validation, writer=Writer(tmp_path / "out"), watcher=watcher)
+    assert again.fingerprint == made.fingerprint
+    assert not [what for what in watcher.told if what.startswith("steps")]
+
+
+def test_the_dev_exam_is_a_seeded_choice_of_the_dev_half(tmp_path):
+    questions = as_table(tmp_path / "questions", [*tiny_questions(9), *tiny_questions(9, "final")], Question)
+
+    def chosen(seed: int) -> list[str]:
+        config = CONFIG.model_copy(update={"seed": seed, "dev_questions": 3})
+        context = Context("train", config, Resources(), {"questions": questions}, Writer(tmp_path / "out"), train.STAGE)
+        return [q.question.id for q in train.dev_questions(context)]
+
+    assert chosen(0) == chosen(0) != chosen(1)
+    assert set(chosen(0)) <= {q.id for q in tiny_questions(9)}
+    assert len(chosen(0)) == 3
+
+
+def test_a_base_that_reads_less_than_max_tokens_is_refused(base, tmp_path):
+    with pytest.raises(InputError, match=r"train\.max_tokens 4096 is more than the 2048 tokens"):
+        run(tmp_path, base, tiny_dialogues(2), [], config=CONFIG.model_copy(update={"max_tokens": 4096}))
+
+
+def test_nothing_short_enough_is_refused_before_anything_starts(base, tmp_path):
+    with pytest.raises(InputError, match="no dialogue of at most 200 tokens"):
+        run(tmp_path, base, [LONG], [])

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+import torch.nn.functional as functional
+
+from metier.errors import StepError
+from metier.training.batches import padded
+from metier.training.encoding import IGNORED, Example
+from metier.training.gradient import Peers, Pieces, backward, labels_in, loss_sum, refuse_severed
+from metier.training.model import LoraMethod, load_base, trainable, with_adapter
+from tests.fixtures.tiny_model import make_tiny_model
+
+EXAMPLES = [
+    Example([1, 40, 41, 42, 2], [IGNORED, IGNORED, 41, 42, 2]),
+    Example([1, 50, 2], [IGNORED, 50, 2]),
+    Example([1, 60, 61, 62, 63, 64, 65, 2], [IGNORED, IGNORED, IGNORED, IGNORED, 63, 64, 65, 2]),
+    Example([1, 70, 71, 2], [1, IGNORED, 71, 2]),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(make_tiny_model(tmp_path_factory.mktemp("model"), ["some text"]))
+
+
+@pytest.fixture
+def model(folder):
+    model = with_adapter(load_base(folder, "cpu"), LoraMethod(rank=4), seed=0)
+    with torch.no_grad():
+        for name, weight in trainable(model).items():
+            if "lora_B" in name:
+                weight.normal_(std=0.1)
+    return model.train()
+
+
+def pieces(tokens: int = 1000) -> Pieces:
+    return Pieces(tokens=tokens, pad=2, device="cpu", arithmetic=contextlib.nullcontext)
+
+
+def gradient(model, examples, tokens: int = 1000, peers: Peers | None = None):
+    weights = trainable(model)
+    for weight in weights.values():
+        weight.grad = None
+    loss = backward(model, examples, weights, pieces(tokens), peers or Peers())
+    return loss, {name: weight.grad.clone() for name, weight in weights.items()}
+
+
+def test_logits_where_the_loss_looks_give_the_loss_over_all_logits(model):
+    batch = padded(EXAMPLES, pad=2, device="cpu")
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    plain = functional.cross_entropy(
+        logits[:, :-1].reshape(-1, logits.shape[-1]),
+        batch["labels"][:, 1:].reshape(-1),
+        ignore_index=IGNORED,
+        reduction="sum",
+    )
+    torch.testing.assert_close(loss_sum(model, batch), plain)
+
+
+def test_the_first_token_is_not_predicted_so_its_label_does_not_count():
+    assert labels_in(EXAMPLES) == 3 + 2 + 4 + 2
+
+
+def test_pieces_change_neither_loss_nor_gradient(model):
+    whole, expected = gradient(model, EXAMPLES)
+    pieced, got = gradient(model, EXAMPLES, tokens=8)
+    assert whole == pytest.approx(pieced, rel=1e-5)
+    for name in expected:
+        torch.testing.assert_close(got[name], expected[name])
+
+
+def test_two_workers_together_make_the_gradient_of_one(model):
+    """Each worker's share is noted as it would be sent; their sum is what both would receive."""
+
+    def share(rank: int) -> list[torch.Tensor]:
+        sent: list[torch.Tensor] = []
+        gradient(model, EXAMPLES, peers=Peers(rank, 2, lambda tensor: sent.append(tensor.clone())))
+        return sent
+
+    (flat_a, loss_a), (flat_b, loss_b) = share(0), share(1)
+    loss, expected = gradient(model, EXAMPLES)
+    assert float(loss_a + loss_b) == pytest.approx(loss, rel=1e-5)
+    torch.testing.assert_close(flat_a + flat_b, torch.cat([g.reshape(-1) for g in expected.values()]))
+
+
+def test_a_worker_without_rows_still_takes_part(model):
+    received: list[torch.Tensor] = []
+    loss, got = gradient(model, EXAMPLES[:1], peers=Peers(1, 2, received.append))
+    assert loss == 0
+    assert len(received) == 2
+    assert all(float(g.abs().sum()) == 0 for g in got.values())
+
+
+def test_a_fresh_adapter_is_sound(folder):
+    """Its first factors have no gradient, since its second ones are zero."""
+    fresh = with_adapter(load_base(folder, "cpu"), LoraMethod(), seed=0)
+    gradient(fresh, EXAMPLES)
+    refuse_severed(trainable(fresh))
+
+
+def test_a_layer_that_no_gradient_reaches_is_named(model):
+    gradient(model, EXAMPLES)
+    weights = trainable(model)
+    for name, weight in weights.items():
+        if "layers.1.mlp.up_proj" in name:
+            weight.grad = torch.zeros_like(weight)
+    with pytest.raises(StepError, match=r"no gradient reaches 1 of 14 trained layers, first .*layers\.1\.mlp\.up_proj"):
+        refuse_severed(weights)
+
+
+def test_a_gradient_that_is_not_finite_is_refused(model):
+    gradient(model, EXAMPLES)
+    weights = trainable(model)
+    next(iter(weights.values())).grad[0, 0] = float("nan")
+    with pytest.raises(StepError, match="not finite in 1 of 14 layers"):
+        refuse_severed(weights)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from metier.errors import InputError
+from metier.training import model as module
+from metier.training.model import LoraMethod, autocast_dtype, load_base, trainable, with_adapter
+from tests.fixtures.tiny_model import make_tiny_model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(make_tiny_model(tmp_path_factory.mktemp("model"), ["some text"]))
+
+
+def test_every_linear_layer_but_the_output_gets_an_adapter(folder):
+    names = trainable(with_adapter(load_base(folder, "cpu"), LoraMethod(rank=4), seed=0))
+    assert len(names) == 2 * 7 * 2  # layers, linear layers in each, factors
+    assert not any("lm_head" in name or "embed" in name for name in names)
+
+
+def test_chosen_targets_alone_are_trained(folder):
+    names = trainable(with_adapter(load_base(folder, "cpu"), LoraMethod(rank=4, targets=("q_proj", "v_proj")), seed=0))
+    assert len(names) == 2 * 2 * 2
+
+
+def test_targets_that_match_nothing_are_refused_with_the_names_that_would(folder):
+    with pytest.raises(InputError, match=r"\['w_pack'\] match no layer.*down_proj.*q_proj"):
+        with_adapter(load_base(folder, "cpu"), LoraMethod(targets=("w_pack",)), seed=0)
+
+
+def test_the_seed_decides_the_first_weights(folder):
+    def first(seed: int) -> torch.Tensor:
+        return next(iter(trainable(with_adapter(load_base(folder, "cpu"), LoraMethod(rank=4), seed)).values()))
+
+    assert torch.equal(first(1), first(1))
+    assert not torch.equal(first(1), first(2))
+
+
+def test_the_base_is_float32_on_a_processor_and_frozen(folder):
+    base = load_base(folder, "cpu")
+    assert {p.dtype for p in base.parameters()} == {torch.float32}
+    adapted = with_adapter(base, LoraMethod(rank=4), seed=0)
+    assert not any(p.requires_grad for name, p in adapted.named_parameters() if "lora_" not in name)
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags", "expected"),
+    [
+        ("auto", {"avx2"}, None),
+        ("auto", {"avx2", "avx512_bf16"}, torch.bfloat16),
+        ("float32", {"avx512_bf16"}, None),
+        ("bfloat16", {"avx2"}, torch.bfloat16),
+    ],
+)
+def test_auto_takes_bfloat16_only_where_the_processor_computes_it(monkeypatch, precision, flags, expected):
+    monkeypatch.setattr(module, "cpu_flags", lambda: frozenset(flags))
+    assert autocast_dtype(precision, "cpu") is expected
+
+
+def test_auto_takes_bfloat16_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(module, "cpu_flags", lambda: frozenset())
+    assert autocast_dtype("auto", "cuda:0") is torch.bfloat16
