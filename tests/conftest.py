@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def ray_cluster():
-    """A local Ray with enough logical CPUs for every pipeline (ray.data.llm alone wants five)."""
+    """A local Ray, as the command line starts it."""
     from metier.execution.session import local_ray
 
     with local_ray():

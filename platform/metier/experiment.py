@@ -6,36 +6,36 @@ A key that does not exist is refused with the nearest one that does; every messa
 from __future__ import annotations
 
 import difflib
+import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from metier.config import Resources, StageConfig
 from metier.errors import InputError
-from metier.stages import (
-    anonymise,
-    blend,
-    chunk,
-    decontaminate,
-    deduplicate,
-    exam,
-    filter,
-    gate,
-    index,
-    ingest,
-    merge,
-    quantise,
-    questions,
-    register,
-    report,
-    review,
-    smoke,
-    split,
-    synthesise,
-    train,
-)
+from metier.stages.anonymise import Config as Anonymise
+from metier.stages.blend import Config as Blend
+from metier.stages.chunk import Config as Chunk
+from metier.stages.decontaminate import Config as Decontaminate
+from metier.stages.deduplicate import Config as Deduplicate
+from metier.stages.exam import Config as Exam
+from metier.stages.filter import Config as Filter
+from metier.stages.gate import Config as Gate
+from metier.stages.index import Config as Index
+from metier.stages.ingest import Config as Ingest
+from metier.stages.ingest import SourceSpec
+from metier.stages.merge import Config as Merge
+from metier.stages.quantise import Config as Quantise
+from metier.stages.questions import Config as Questions
+from metier.stages.register import Config as Register
+from metier.stages.report import Config as Report
+from metier.stages.review import Config as Review
+from metier.stages.smoke import Config as Smoke
+from metier.stages.split import Config as Split
+from metier.stages.synthesise import Config as Synthesise
+from metier.stages.train import Config as Train
 
 Format = Literal["w4a16", "w8a8"]
 
@@ -53,29 +53,33 @@ class Models(StageConfig):
     """Quantised formats to try; the smallest that this machine's engine executes and the gate passes ships."""
 
 
+# Every class has a `register` from ABCMeta, which pydantic takes for a field of the parent.
+warnings.filterwarnings("ignore", message='Field name "register" in "Stages" shadows')
+
+
 class Stages(StageConfig):
     """What each stage does. All of it is identity: a changed value re-runs what depends on it, and nothing else."""
 
-    ingest: ingest.Config = Field(default_factory=ingest.Config)
-    anonymise: anonymise.Config = Field(default_factory=anonymise.Config)
-    split: split.Config = Field(default_factory=split.Config)
-    chunk: chunk.Config = Field(default_factory=chunk.Config)
-    index: index.Config = Field(default_factory=index.Config)
-    questions: questions.Config = Field(default_factory=questions.Config)
-    synthesise: synthesise.Config = Field(default_factory=synthesise.Config)
-    deduplicate: deduplicate.Config = Field(default_factory=deduplicate.Config)
-    filter: filter.Config = Field(default_factory=filter.Config)
-    review: review.Config = Field(default_factory=review.Config)
-    decontaminate: decontaminate.Config = Field(default_factory=decontaminate.Config)
-    blend: blend.Config = Field(default_factory=blend.Config)
-    train: train.Config = Field(default_factory=train.Config)
-    merge: merge.Config = Field(default_factory=merge.Config)
-    quantise: quantise.Config = Field(default_factory=quantise.Config)
-    exam: exam.Config = Field(default_factory=exam.Config)
-    gate: gate.Config = Field(default_factory=gate.Config)
-    register: register.Config = Field(default_factory=register.Config)
-    smoke: smoke.Config = Field(default_factory=smoke.Config)
-    report: report.Config = Field(default_factory=report.Config)
+    ingest: Ingest = Ingest()
+    anonymise: Anonymise = Anonymise()
+    split: Split = Split()
+    chunk: Chunk = Chunk()
+    index: Index = Index()
+    questions: Questions = Questions()
+    synthesise: Synthesise = Synthesise()
+    deduplicate: Deduplicate = Deduplicate()
+    filter: Filter = Filter()
+    review: Review = Review()
+    decontaminate: Decontaminate = Decontaminate()
+    blend: Blend = Blend()
+    train: Train = Train()
+    merge: Merge = Merge()
+    quantise: Quantise = Quantise()
+    exam: Exam = Exam()
+    gate: Gate = Gate()
+    register: Register = Register()
+    smoke: Smoke = Smoke()
+    report: Report = Report()
 
 
 class StageResources(StageConfig):
@@ -101,7 +105,7 @@ class Experiment(StageConfig):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     """Lower-case letters, digits and dashes; the name of the registered model."""
-    sources: tuple[ingest.SourceSpec, ...] = Field(min_length=1)
+    sources: tuple[SourceSpec, ...] = Field(min_length=1)
     """Where the documents are: `folder: PATH`, or `python_package: NAME`."""
     exam: str = ""
     """A file of questions written by hand (YAML), added to the final half of the exam; empty: none."""
@@ -112,13 +116,26 @@ class Experiment(StageConfig):
     resources: StageResources = StageResources()
 
 
+_DAY, _MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice instead of silently taking the last."""
+    """YAML that refuses a key given twice instead of silently taking the last, and reads a day as the text that it is."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag != _DAY]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.tag == _MERGE:  # `<<: *name`; a key beside it wins over what it brings
+            continue
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key is a single word", key_node.start_mark)
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
@@ -129,10 +146,15 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dic
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
+def yaml_value(text: str) -> Any:
+    """What a text of YAML says. Raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+
+
 def load(path: Path) -> Experiment:
     """Reads an experiment file; paths in it are relative to the file. Raises InputError with the place and the mend."""
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+        tree = yaml_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file (`metier init` writes one)") from None
     except (UnicodeDecodeError, IsADirectoryError) as error:
@@ -152,10 +174,14 @@ def load(path: Path) -> Experiment:
 
 def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     """The experiment with its relative paths seen from the file's folder."""
-    files = {key: str(folder / value) for key in ("exam", "verdicts") if (value := getattr(experiment, key))}
+    files = {
+        key: str(folder / Path(value).expanduser())
+        for key in ("exam", "verdicts")
+        if (value := getattr(experiment, key))
+    }
     sources = tuple(source.anchored(folder) for source in experiment.sources)
-    names = {
-        key: str(folder / value)
+    names = {  # absolute, for the folder `./owner/name` beside the file would else read as a hub id
+        key: str((folder / value).absolute())
         for key in ("base", "teacher", "embedder")
         if (value := getattr(experiment.models, key)).startswith(".")
     }
@@ -181,17 +207,16 @@ def _keys_at(model: Any, path: tuple[int | str, ...]) -> list[str]:
     """The keys that the tree knows at a place. Steps into lists and unions as the path does."""
     nodes = [model]
     for part in path:
-        inner = []
-        for node in nodes:
-            for kind in _models_in(node):
-                if kind.__name__ == part:  # the name of a union's member, which pydantic puts into the place
-                    inner.append(kind)
-                elif part in kind.model_fields:
-                    inner.append(kind.model_fields[str(part)].annotation)
-                elif not isinstance(part, str) or part not in kind.model_fields:
-                    inner.append(kind)
-        nodes = inner
+        kinds = [kind for node in nodes for kind in _models_in(node)]
+        chosen = [kind for kind in kinds if _is_member(kind, part)] or kinds
+        nodes = [kind.model_fields[str(part)].annotation if part in kind.model_fields else kind for kind in chosen]
     return sorted({key for node in nodes for kind in _models_in(node) for key in kind.model_fields})
+
+
+def _is_member(kind: type[BaseModel], part: int | str) -> bool:
+    """Whether the part is this member of a union: pydantic puts its tag (`vllm`, `FolderSpec`) into the place."""
+    tags = [get_args(field.annotation) for field in kind.model_fields.values()]
+    return kind.__name__ == part or (part,) in tags
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -109,6 +109,7 @@ def lifecycle(e: Experiment) -> list[Step]:
         exams=[baseline, tuned, *regraded],
         quantised=smaller,
         gate=decision,
+        others=[read, anonymous, private, search],
     )
     release = register.STAGE.step(
         c.register.model_copy(update={"model": e.name}),

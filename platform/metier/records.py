@@ -8,9 +8,12 @@ record type, and the Parquet schema follows from the type (`metier.lineage.shard
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-from typing import Any, Literal, TypeVar
+import types
+import typing
+from typing import Any, Literal, TypeVar, cast
 
 Split = Literal["", "train", "dev", "final"]
 Framing = Literal["closed_book", "retrieval"]
@@ -206,3 +209,55 @@ def rejection(record: Record, stage: str, reason: str, evidence: str) -> Rejecti
     """The rejection of `record`, which keeps the whole row so that nothing is lost."""
     row = json.dumps(dataclasses.asdict(record), ensure_ascii=False, sort_keys=True)
     return record.derive(Rejection, record_id=record.id, stage=stage, reason=reason, evidence=evidence[:2000], row=row)
+
+
+def record_from(kind: type[R], row: dict[str, Any]) -> R:
+    """A record from a plain mapping. Raises ValueError naming the column that is missing, unknown or ill-typed."""
+    return cast(R, _from_mapping(kind, row, ""))
+
+
+def _build(hint: Any, value: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _build(next(a for a in args if a is not type(None)), value, where)
+    if value is None:
+        raise ValueError(f"{where} is empty")
+    if dataclasses.is_dataclass(hint):
+        return _from_mapping(cast(type, hint), value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{where} is not a list")
+        return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is typing.Literal:
+        if value not in args:
+            raise ValueError(f"{where} is {value!r}, not one of {', '.join(repr(a) for a in args)}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ValueError(f"{where} is {type(value).__name__}, not {hint.__name__}")
+    return value
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _from_mapping(kind: type, row: Any, where: str) -> Any:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where or 'row'} is not an object")
+    hints = _hints(kind)
+    unknown = sorted(set(row) - set(hints))
+    if unknown:
+        raise ValueError(f"unknown column {unknown[0]!r}; known are {', '.join(hints)}")
+    values = {}
+    for field in dataclasses.fields(kind):
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if row.get(field.name) is None and type(None) not in typing.get_args(hints[field.name]):
+            if required:
+                raise ValueError(f"column {where + '.' if where else ''}{field.name} is missing")
+            continue
+        if field.name in row:
+            values[field.name] = _build(hints[field.name], row[field.name], f"{where}.{field.name}".lstrip("."))
+    return kind(**values)

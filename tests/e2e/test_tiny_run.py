@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def finished(tmp_path_factory):
 
 @pytest.mark.timeout(900)
 def test_the_road_ends_with_a_report_and_a_release(finished):
-    file, store, said = finished
+    _, _, said = finished
     assert Path(said[-1]["report"]).exists()
     made = [e["step"] for e in said if e["event"] == "finished"]
     assert made[0] == "ingest"
@@ -46,7 +47,7 @@ def test_rows_add_up_from_stage_to_stage(finished):
     _, _, said = finished
     counts = {e["step"]: e["counts"] for e in said if e["event"] == "finished"}
     chain = ("synthesise", "anonymise_dialogues", "deduplicate", "filter", "review", "decontaminate", "blend")
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in pairwise(chain):
         assert counts[after]["read"] == counts[before]["kept"] > 0
         assert counts[after]["read"] == counts[after]["kept"] + sum(counts[after]["rejected"].values())
 

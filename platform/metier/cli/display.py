@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -28,7 +29,7 @@ def plan_table(decisions: Sequence[Decision]) -> Table:
     table.add_column("why")
     for decision in decisions:
         action = f"[{COLOURS[decision.action]}]{decision.action.upper()}[/]"
-        table.add_row(decision.step.name, action, decision.reason)
+        table.add_row(decision.step.name, action, escape(decision.reason))
     return table
 
 

@@ -64,10 +64,18 @@ def init(
         raise InputError(f"--documents {documents}: there is no such folder")
     if file.exists():
         raise InputError(f"{file}: the file is there already; name another with --file")
-    name = "".join(c if c.isalnum() else "-" for c in documents.absolute().name.lower()).strip("-")[:60] or "specialist"
-    folder = json.dumps(os.path.relpath(documents.absolute(), file.absolute().parent))
+    if not file.absolute().parent.is_dir():
+        raise InputError(f"--file {file}: there is no folder {file.parent}")
+    folder = json.dumps(os.path.relpath(documents.absolute(), file.absolute().parent), ensure_ascii=False)
+    name = _name_from(documents)
     file.write_text(TEMPLATE.format(file=file, name=name, folder=folder), encoding="utf-8")
     print(f"{file} is written. Next:  metier run {file} --explain")
+
+
+def _name_from(folder: Path) -> str:
+    """A name that an experiment may have, from a folder's."""
+    letters = (c if c.isascii() and c.isalnum() else "-" for c in folder.absolute().name.lower())
+    return "".join(letters).strip("-")[:60] or "specialist"
 
 
 def doctor(

@@ -98,7 +98,7 @@ def run(
         return
     if "gate" in made:
         _show_exam(console, made)
-    console.print(summary + (f"\nreport: {page}" if page else ""), highlight=False, soft_wrap=True)
+    console.print(summary + (f"\nreport: {page}" if page else ""), highlight=False, soft_wrap=True, markup=False)
 
 
 def _show_exam(console: Console, made: dict[str, Artifact]) -> None:

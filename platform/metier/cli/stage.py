@@ -11,6 +11,7 @@ import typer
 import yaml
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from metier.cli.display import watching
@@ -19,7 +20,7 @@ from metier.errors import InputError
 from metier.execution.runner import execute
 from metier.execution.session import local_ray
 from metier.execution.step import Input, Source, Stage, Step
-from metier.experiment import explained
+from metier.experiment import explained, yaml_value
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.manifest import MANIFEST, Counts
 from metier.lineage.source import PathSource
@@ -76,7 +77,7 @@ def stage(
     if as_json:
         print(json.dumps({"event": "done", **summary}))
     else:
-        Console().print(f"{name}: {_counted(artifact.manifest.counts)} -> {output}", highlight=False, soft_wrap=True)
+        print(f"{name}: {_counted(artifact.manifest.counts)} -> {output}")
 
 
 def _counted(counts: Counts) -> str:
@@ -103,8 +104,10 @@ def _config(model: type[Any], pairs: list[str], where: str) -> Any:
         *path, last = key.split(".")
         for part in path:
             node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                raise InputError(f"{where}: {key}: {part} was given a value of its own before")
         try:
-            node[last] = yaml.safe_load(value)
+            node[last] = yaml_value(value)
         except yaml.YAMLError:
             node[last] = value
     try:
@@ -202,10 +205,11 @@ def _print_stage(console: Console, one: Stage[Any]) -> None:
         optional = ", optional" if wanted.optional else ""
         console.print(f"  --input {key}=…  {kind}{optional}: {wanted.about}", highlight=False)
     table = Table(show_header=True, header_style="dim", box=None, padding=(0, 2))
-    for column in ("  --set", "type", "default", "meaning"):
+    table.add_column("  --set", no_wrap=True)  # a key that is cut can't be typed
+    for column in ("type", "default", "meaning"):
         table.add_column(column)
-    for key, kind, default, meaning in _settings(one.config, ""):
-        table.add_row(f"  {key}", kind, default, meaning)
+    for key, *cells in _settings(one.config, ""):
+        table.add_row(f"  {key}", *(escape(cell) for cell in cells))
     if table.row_count:
         console.print(table)
 

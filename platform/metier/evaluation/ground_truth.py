@@ -39,7 +39,7 @@ def default_spellings(default: str) -> str:
     if default == "None":
         return "None|null"
     value = literal(default)
-    if isinstance(value, str):
+    if isinstance(value, str) and value != default:  # other source text comes back as it is
         return "" if "|" in value or not value.strip() else value
     if re.fullmatch(r"\w+\.\w+", default):  # an enumeration's member
         return f"{default}|{default.split('.')[1]}"

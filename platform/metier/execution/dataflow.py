@@ -18,8 +18,8 @@ from metier import errors
 from metier.errors import MetierError, StepError
 from metier.execution.step import Context
 from metier.lineage.manifest import Counts
-from metier.lineage.shards import from_table, record_from, schema_of, to_table
-from metier.records import Record, Rejection
+from metier.lineage.shards import from_table, schema_of, to_table
+from metier.records import Record, Rejection, record_from
 
 A = TypeVar("A", bound=Record)
 B = TypeVar("B", bound=Record)
@@ -28,10 +28,12 @@ PARTS = 16  # of a plain list, at least, where it is that long
 
 
 def _envelope(kind: type[Record]) -> pa.Schema:
-    """One column an outcome: a row fills exactly one of them. `refused` carries an error of ours out of a worker."""
+    """One column an outcome: a row fills exactly one of them. `refused` carries an error of ours out of a worker; the
+    last row of a batch says how many rows were read for it."""
     kept, rejected = pa.struct(list(schema_of(kind))), pa.struct(list(schema_of(Rejection)))
     refused = pa.struct([pa.field("error", pa.string()), pa.field("text", pa.string())])
-    return pa.schema([pa.field("kept", kept), pa.field("rejected", rejected), pa.field("refused", refused)])
+    columns = {"kept": kept, "rejected": rejected, "refused": refused, "read": pa.int64()}
+    return pa.schema([pa.field(name, column) for name, column in columns.items()])
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:
@@ -76,11 +78,12 @@ def _outcome(
     schema = _nullable(_envelope(into))
 
     def apply(batch: pa.Table) -> pa.Table:
-        rows = []
+        rows: list[dict[str, Any]] = []
         try:
             for record in operator(from_table(kind, batch)):
                 column = "rejected" if isinstance(record, Rejection) else "kept"
                 rows.append({column: dataclasses.asdict(record)})
+            rows.append({"read": batch.num_rows})
         except MetierError as error:  # Ray would wrap it beyond recognition
             rows = [{"refused": {"error": type(error).__name__, "text": str(error)}}]
         return pa.Table.from_pylist(rows, schema=schema)
@@ -100,10 +103,11 @@ def _outcome(
                 raise getattr(errors, row["refused"]["error"])(row["refused"]["text"])
             if row["rejected"] is not None:
                 yield record_from(Rejection, row["rejected"])
-            else:
+            elif row["kept"] is not None:
                 yield record_from(into, row["kept"])
-        done += batch.num_rows
-        context.progress(done, total, "rows")
+            else:
+                done += row["read"]
+                context.progress(done, total, "rows")
 
 
 def write_outcome(context: Context[Any], outcome: Iterable[B | Rejection], into: type[B], read: int) -> Counts:

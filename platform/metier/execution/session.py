@@ -7,9 +7,9 @@ import logging
 import os
 from collections.abc import Iterator
 
-# ray.data.llm's template, tokenise, engine and detokenise stages hold a logical CPU each, so on two real cores a
-# pipeline of them would wait for ever. Logical CPUs only bound how many tasks start at once.
-LOGICAL_CPUS = 8
+# A pipeline around an engine holds one logical CPU for the engine, one for what reads and one for what writes its rows, so
+# with fewer it would wait for ever. More would let more workers start, and each of them imports its libraries first.
+LEAST_CPUS = 4
 
 
 @contextlib.contextmanager
@@ -30,10 +30,16 @@ def local_ray() -> Iterator[None]:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
-        cpus = max(LOGICAL_CPUS, os.cpu_count() or 1)
-        ray.init(
-            address="local", num_cpus=cpus, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False
-        )
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it would write over the progress display
+        cpus = max(LEAST_CPUS, os.cpu_count() or 1)
+        with _hushed():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False,
+            )
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
@@ -42,3 +48,16 @@ def local_ray() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Without what Ray's C++ half says on standard error: that it was told to say nothing."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

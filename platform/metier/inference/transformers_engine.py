@@ -130,8 +130,8 @@ def _batches(prompts: Sequence[_Prompt], rows: int) -> list[list[_Prompt]]:
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:
-    ends = model.generation_config.eos_token_id
     """The tokens at which an answer ends. Raises InputError when the model names none."""
+    ends = model.generation_config.eos_token_id
     listed = [ends] if isinstance(ends, int) else list(ends or [])
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in listed:
         listed.append(tokenizer.eos_token_id)

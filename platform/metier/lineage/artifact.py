@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from metier.errors import StepError
+from pydantic import ValidationError
+
+from metier.errors import InputError, StepError
 from metier.lineage.fingerprint import digest, file_digest, rows_digest
 from metier.lineage.manifest import MANIFEST, Counts, FileEntry, Manifest
 from metier.records import Record
@@ -20,11 +22,16 @@ RECEIPT = "receipt"
 
 
 class Artifact:
-    """A finished artifact."""
+    """A finished artifact. Raises InputError where the folder's manifest.json is not one that Metier writes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manifest = Manifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
+        try:
+            self.manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+        except ValidationError:
+            raise InputError(
+                f"{folder}: its {MANIFEST} does not describe an output of this version of Metier"
+            ) from None
 
     @property
     def fingerprint(self) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from metier.lineage.fingerprint import digest
 
-SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 
 
@@ -42,7 +41,7 @@ class Manifest(BaseModel):
     """Everything a reader needs to trust an artifact."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = 1  # another one is not read: its fields may mean something else
     stage: str
     step: str
     revision: int

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metier.errors import InputError
-from metier.records import Record
+from metier.records import Record, record_from
 
 R = TypeVar("R", bound=Record)
 ROWS_PER_GROUP = 4096  # fixed, so that the bytes do not depend on how rows arrived
@@ -53,58 +53,6 @@ def schema_of(kind: type) -> pa.Schema:
 @functools.cache
 def _schema(kind: Any) -> pa.Schema:
     return pa.schema(list(_fields(kind)))
-
-
-def _build(hint: Any, value: Any, where: str) -> Any:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _build(next(a for a in args if a is not type(None)), value, where)
-    if value is None:
-        raise ValueError(f"{where} is empty")
-    if dataclasses.is_dataclass(hint):
-        return _from_mapping(cast(type, hint), value, where)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"{where} is not a list")
-        return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is typing.Literal:
-        if value not in args:
-            raise ValueError(f"{where} is {value!r}, not one of {', '.join(repr(a) for a in args)}")
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ValueError(f"{where} is {type(value).__name__}, not {hint.__name__}")
-    return value
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _from_mapping(kind: type, row: Any, where: str) -> Any:
-    if not isinstance(row, dict):
-        raise ValueError(f"{where or 'row'} is not an object")
-    hints = _hints(kind)
-    unknown = sorted(set(row) - set(hints))
-    if unknown:
-        raise ValueError(f"unknown column {unknown[0]!r}; known are {', '.join(hints)}")
-    values = {}
-    for field in dataclasses.fields(kind):
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if row.get(field.name) is None and type(None) not in typing.get_args(hints[field.name]):
-            if required:
-                raise ValueError(f"column {where + '.' if where else ''}{field.name} is missing")
-            continue
-        if field.name in row:
-            values[field.name] = _build(hints[field.name], row[field.name], f"{where}.{field.name}".lstrip("."))
-    return kind(**values)
-
-
-def record_from(kind: type[R], row: dict[str, Any]) -> R:
-    """A record from a plain mapping. Raises ValueError naming the column that is missing, unknown or ill-typed."""
-    return cast(R, _from_mapping(kind, row, ""))
 
 
 def to_table(kind: type[R], records: Iterable[R]) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from metier.errors import InputError
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.manifest import MANIFEST
 
+URL = re.compile(r"[A-Za-z][\w+.-]+:/")  # one slash: pathlib has made one of the two by now
+
 
 class Store:
     """Artifacts on a local or mounted file system."""
 
     def __init__(self, root: Path | str) -> None:
-        if "://" in str(root):
+        if URL.match(str(root)):
             raise InputError(
                 f"store {root}: a local or mounted folder is needed; object stores can't hold artifacts yet"
             )

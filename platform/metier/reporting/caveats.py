@@ -46,7 +46,7 @@ def _slices(story: Story) -> Iterator[Caveat]:
         weakest = min(known, key=lambda s: known[s].mean)
         cell = known[weakest]
         level: Level = "warning" if cell.mean < LOW_SLICE else "note"
-        yield Caveat(level, f"Its weakest slice is {weakest}: {cell.mean:.2f} on {cell.questions} questions.")
+        yield Caveat(level, f"The weakest slice is {weakest}: {cell.mean:.2f} on {cell.questions} questions.")
     for slice_ in story.board.slices if best else ():
         ours, theirs = shipped.cells.get(slice_), best.cells.get(slice_) if best else None
         if ours and theirs and ours.mean < theirs.mean:
@@ -61,10 +61,8 @@ def _hallucination(story: Story) -> Iterator[Caveat]:
         yield Caveat("warning", "No question without an answer was asked, so nobody knows whether it invents answers.")
     else:
         level: Level = "good" if cell.low >= ENOUGH_FOUND else "warning" if cell.mean < ENOUGH_FOUND else "note"
-        text = (
-            f"Asked what the documents do not answer, it says so: {cell.mean:.2f} on {cell.questions} such questions."
-        )
-        yield Caveat(level, text)
+        where = f"where the documents have no answer ({cell.questions} questions)"
+        yield Caveat(level, f"It scores {cell.mean:.2f} of 1 for saying so {where}.")
 
 
 def _training(story: Story) -> Iterator[Caveat]:
@@ -91,9 +89,9 @@ def _retrieval(story: Story) -> Iterator[Caveat]:
 def _formats(story: Story) -> Iterator[Caveat]:
     for one in story.material.decision.formats:
         if not one.executable:
-            yield Caveat("note", f"{one.format} was not examined: {one.why}")
+            yield Caveat("note", f"{one.format} was not examined: {one.why}.")
         elif not one.passed:
-            yield Caveat("note", f"{one.format} does not ship: {one.why}")
+            yield Caveat("note", f"{one.format} does not ship: {one.why}.")
 
 
 def _size(story: Story) -> Iterator[Caveat]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from metier.evaluation.gate import Comparison, Decision, FormatVerdict, compare
+from metier.evaluation.gate import Comparison, Decision, FormatVerdict, SliceVerdict, compare
 from metier.evaluation.statistics import mean_interval
 from metier.records import Grade, Question
 
@@ -69,8 +69,13 @@ class Scoreboard:
 def decision_from(tree: Mapping[str, Any]) -> Decision:
     """The gate's decision, read back from gate.json."""
     comparisons = tuple(Comparison(**c) for c in tree["comparisons"])
-    formats = tuple(FormatVerdict(**f) for f in tree["formats"])
+    formats = tuple(_format_from(f) for f in tree["formats"])
     return Decision(**{**tree, "comparisons": comparisons, "formats": formats})
+
+
+def _format_from(tree: Mapping[str, Any]) -> FormatVerdict:
+    by_slice = {name: SliceVerdict(**one) for name, one in tree["by_slice"].items()}
+    return FormatVerdict(**{**tree, "by_slice": by_slice})
 
 
 def cell_of(scores: Sequence[float]) -> Cell:
@@ -125,9 +130,14 @@ class Retrieval:
     score_missed: Cell | None
 
 
+def has_document(question: Question) -> bool:
+    """Whether one known document holds the answer: it is answerable and was derived from a document."""
+    return question.answerable and question.written_by == "derived"
+
+
 def retrieval_of(sheet: Mapping[str, Grade], questions: Iterable[Question]) -> Retrieval | None:
-    """Over answerable questions that were derived from a document; None where none was asked with passages."""
-    asked = {q.id for q in questions if q.answerable and q.written_by == "derived"}
+    """Over questions whose answer one known document holds; None where none was asked with passages."""
+    asked = {q.id for q in questions if has_document(q)}
     grades = [g for _, g in sorted(sheet.items()) if g.question_id in asked and g.passage_ids]
     if not grades:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import heapq
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from metier.records import Grade, Question, Rejection, record_id
-from metier.reporting.exam import Scoreboard, Sheets
+from metier.reporting.exam import Scoreboard, Sheets, has_document
 
 Mark = Literal["pass", "part", "fail"]
 PASS_SCORE = 0.9  # right and complete; a flaw of form alone costs 0.1
@@ -18,11 +19,15 @@ LONGEST = 1200  # characters of a text that the page shows
 
 @dataclass(frozen=True)
 class Answer:
-    """What a candidate said."""
+    """What a candidate said, and how it was graded. `missed`: it read passages, and the right document was not there."""
 
     candidate: str
     text: str
     score: float
+    correctness: float
+    completeness: float
+    form: float
+    missed: bool
 
     @property
     def mark(self) -> Mark:
@@ -61,6 +66,16 @@ class RejectedRow:
     evidence: str
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """All `total` rows that a stage rejected for one reason, and some of them."""
+
+    stage: str
+    reason: str
+    total: int
+    rows: tuple[RejectedRow, ...]
+
+
 def shortened(text: str) -> str:
     """At most `LONGEST` characters."""
     return text if len(text) <= LONGEST else text[:LONGEST].rstrip() + " […]"
@@ -90,32 +105,48 @@ def groups(
 def _example(
     question: str, sheets: Sheets, board: Scoreboard, asked: Mapping[str, Question], compared: tuple[str, str]
 ) -> Example:
-    grade = sheets[compared[0]][question]
+    grade, known = sheets[compared[0]][question], asked.get(question)
     others = [c.name for c in board.candidates if c.name not in compared and question in sheets[c.name]]
-    written_by = asked[question].written_by if question in asked else "derived"
+    written_by = known.written_by if known else "derived"
 
     def answers(names: Iterable[str]) -> tuple[Answer, ...]:
-        return tuple(_answer(sheets[name][question]) for name in names)
+        return tuple(_answer(sheets[name][question], known) for name in names)
 
     return Example(
         shortened(grade.prompt), shortened(grade.reference), grade.slice, written_by, answers(compared), answers(others)
     )
 
 
-def _answer(grade: Grade) -> Answer:
-    return Answer(grade.candidate, shortened(grade.answer), grade.score)
+def _answer(grade: Grade, asked: Question | None) -> Answer:
+    missed = bool(asked and has_document(asked) and grade.passage_ids and not grade.gold_retrieved)
+    return Answer(
+        grade.candidate,
+        shortened(grade.answer),
+        grade.score,
+        grade.correctness,
+        grade.completeness,
+        grade.format,
+        missed,
+    )
 
 
-def rejected_rows(rejections: Iterable[Rejection], number: int, seed: int) -> dict[tuple[str, str], list[RejectedRow]]:
-    """At most `number` rows for each stage and reason, drawn by a seeded digest; reads a stream of any length."""
+def rejected_rows(rejections: Iterable[Rejection], number: int, seed: int) -> tuple[Rejected, ...]:
+    """At most `number` rows for each stage and reason, drawn by a seeded digest; reads a stream of any length.
+
+    Stages in the order of the stream, the most frequent reason of each first.
+    """
     drawn: dict[tuple[str, str], list[tuple[str, Rejection]]] = {}
+    totals: collections.Counter[tuple[str, str]] = collections.Counter()
     for one in rejections:
+        totals[one.stage, one.reason] += 1
         rows = drawn.setdefault((one.stage, one.reason), [])
         rows.append((record_id("rejected", [seed, one.id]), one))
         if len(rows) > 4 * number + 16:
             rows[:] = heapq.nsmallest(number, rows, key=lambda r: r[0])
-    smallest = {key: heapq.nsmallest(number, rows, key=lambda r: r[0]) for key, rows in drawn.items()}
-    return {key: [_row(one) for _, one in rows] for key, rows in sorted(smallest.items())}
+    stages = list(dict.fromkeys(stage for stage, _ in drawn))
+    ordered = sorted(drawn, key=lambda k: (stages.index(k[0]), -totals[k], k[1]))
+    smallest = {key: heapq.nsmallest(number, drawn[key], key=lambda r: r[0]) for key in ordered}
+    return tuple(Rejected(*key, totals[key], tuple(_row(r) for _, r in rows)) for key, rows in smallest.items())
 
 
 def _row(one: Rejection) -> RejectedRow:

@@ -14,7 +14,7 @@ from typing import Any
 from metier.evaluation.gate import Comparison, Decision, by_candidate
 from metier.records import Dialogue, Document, Grade, Question
 from metier.reporting.exam import Retrieval, Scoreboard, Tally, gains, retrieval_of, scoreboard, tally
-from metier.reporting.examples import Group, RejectedRow, groups
+from metier.reporting.examples import Group, Rejected, groups
 from metier.training.guard import Point
 
 PAIR_STAGES = (
@@ -124,7 +124,7 @@ class Material:
     decision: Decision
     course: Course
     formats: Sequence[Format]
-    rejected: Mapping[tuple[str, str], Sequence[RejectedRow]]  # (stage, reason) -> examples
+    rejected: Sequence[Rejected]
     review: Mapping[str, int]  # review.json; empty where nothing was reviewed
     served: Sequence[Served]
 

@@ -38,22 +38,18 @@ def _text(name: str) -> str:
 
 
 def _pictures(story: Story) -> dict[str, Any]:
-    material = story.material
-    made: dict[str, Any] = {
+    """Pictures by name; empty text for what there is nothing to draw of."""
+    material, course = story.material, story.material.course
+    examined = [f for f in material.decision.formats if f.executable]
+    return {
         "scores": {name: plots.scores_plot(story.board, name) for name in story.board.columns},
-        "kept": {f.format: plots.kept_plot(f, material.keep_ratio) for f in material.decision.formats if f.executable},
+        "kept": {f.format: plots.kept_plot(f, material.keep_ratio) for f in examined},
+        "gains": plots.gains_plot(story.gains) if story.gains else "",
+        "funnel": plots.funnel_plot(story.pairs) if story.pairs else "",
+        "loss": plots.loss_plot(course) if course.losses else "",
+        "dev": plots.dev_plot(course) if any(p.dev_score is not None for p in course.points) else "",
+        "found": plots.found_plot(story.retrieval.found) if story.retrieval else "",
     }
-    if story.gains:
-        made["gains"] = plots.gains_plot(story.gains)
-    if story.pairs:
-        made["funnel"] = plots.funnel_plot(story.pairs)
-    if material.course.losses:
-        made["loss"] = plots.loss_plot(material.course)
-    if any(p.dev_score is not None for p in material.course.points):
-        made["dev"] = plots.dev_plot(material.course)
-    if story.retrieval:
-        made["found"] = plots.found_plot(story.retrieval.found)
-    return made
 
 
 def _environment() -> Environment:
@@ -65,17 +61,26 @@ def _environment() -> Environment:
         "signed": lambda x: f"{x:+.2f}".replace("-", "−"),
         "score": lambda x: f"{x:.2f}",
         "share": lambda x: f"{x:.1%}",
+        "percent": lambda x: f"{x:.0%}",
+        "words": lambda code: code.replace("_", " "),
         "interval": _interval,
-        "megabytes": lambda n: f"{n / 1e6:,.0f} MB" if n >= 1e6 else f"{n / 1e3:,.0f} kB",
+        "size": _size,
         "duration": _duration,
         "sum_values": lambda counts: sum(counts.values()),
-        "dollars": lambda x: f"${x:,.2f}",
+        "dollars": lambda x: "<$0.01" if 0 < x < 0.005 else f"${x:,.2f}",
     }
     return made
 
 
 def _interval(cell: Cell) -> str:
     return f"{cell.low:.2f} to {cell.high:.2f}"
+
+
+def _size(count: int) -> str:
+    """Bytes in the unit that leaves few digits."""
+    if count < 1e3:
+        return f"{count} B"
+    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
 
 
 def _duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ Shape and words always say what colour says: prompted models are circles, tuned 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from metier.evaluation.gate import Comparison, FormatVerdict
 from metier.reporting.exam import WHOLE, Cell, Kind, Scoreboard
@@ -16,7 +16,7 @@ from metier.reporting.svg import COLOURS, SETTINGS, inline
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH, ROW, FRAME = 4.1, 0.27, 0.55  # inches: of a picture, of a row in it, of title and axis
+WIDTH, ROW, FRAME = 3.8, 0.27, 0.55  # inches: of a picture, of a row in it, of title and axis
 MARKERS: dict[Kind, str] = {"prompted": "o", "tuned": "s", "quantised": "D"}
 
 
@@ -48,6 +48,11 @@ def _dot(axes: Axes, place: int, cell: tuple[float, float, float], colour: str, 
     axes.plot([mean], [place], marker=marker, markersize=6.5, color=colour, markeredgecolor=COLOURS["paper"])
 
 
+def _signed(number: float) -> str:
+    """With its sign, and a minus as wide as the plus."""
+    return f"{number:+.2f}".replace("-", "−")
+
+
 def _value(axes: Axes, place: int, text: str, bold: bool) -> None:
     """A number at the right edge of a row."""
     axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", ha="left",
@@ -65,7 +70,7 @@ def scores_plot(board: Scoreboard, slice_: str) -> str:
             interval = (cell.mean, cell.low, cell.high)
             _dot(axes, place, interval, COLOURS[candidate.kind], MARKERS[candidate.kind])
             _value(axes, place, f"{cell.mean:.2f}", candidate.ships)
-        axes.set_xlim(-0.02, 1.02)
+        axes.set_xlim(-0.04, 1.04)  # a marker at 0 keeps clear of the names
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
 
     name = "all questions" if slice_ == WHOLE else slice_
@@ -83,11 +88,11 @@ def gains_plot(comparisons: Sequence[Comparison]) -> str:
             sure = one.low > 0
             interval = (one.difference, one.low, one.high)
             _dot(axes, place, interval, COLOURS["tuned" if sure else "lost"], "s" if sure else "X")
-            _value(axes, place, f"{one.difference:+.2f}", False)
+            _value(axes, place, _signed(one.difference), False)
         axes.axvline(0, color=COLOURS["ink"], linewidth=1)
         low = min(-0.1, *(c.low - 0.05 for c in comparisons))
         axes.set_xlim(low, max(0.1, *(c.high + 0.05 for c in comparisons)))
-        axes.set_xlabel("gain in score; 0 is none")
+        axes.set_xlabel("gain in score" + ("" if all(c.low > 0 for c in comparisons) else "; ×: may be none"))
 
     spoken = "; ".join(f"over {c.baseline} {c.difference:+.2f} ({c.low:+.2f} to {c.high:+.2f})" for c in comparisons)
     title = f"Gain of {comparisons[0].candidate} over each baseline"
@@ -103,22 +108,25 @@ def kept_plot(verdict: FormatVerdict, keep_ratio: float) -> str:
         for place, ratio in enumerate(ratios.values()):
             kept = ratio >= keep_ratio
             colour = COLOURS["quantised" if kept else "lost"]
-            axes.plot([min(ratio, 1), 1], [place, place], color=colour, linewidth=1.6, alpha=0.45)
+            axes.plot([ratio, 1], [place, place], color=colour, linewidth=1.6, alpha=0.45)
             axes.plot([ratio], [place], marker="D" if kept else "X", markersize=7, color=colour)
             _value(axes, place, f"{ratio:.1%}", place == 0)
         axes.axvline(keep_ratio, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 2)))
-        low = min(keep_ratio, *ratios.values())
-        axes.set_xlim(max(0.0, low - 0.06), max(1.03, *(r + 0.02 for r in ratios.values())))
+        low, high = min(keep_ratio, *ratios.values()), max(1.0, *ratios.values())
+        margin = 0.08 * (high - low) + 0.01
+        axes.set_xlim(low - margin, high + margin)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
-        axes.set_xlabel(f"share of the unquantised score; dashed: must keep {keep_ratio:.0%}")
 
     spoken = "; ".join(f"{name} {ratio:.1%}" for name, ratio in ratios.items())
-    return _drawn(f"kept-{verdict.format}", f"What {verdict.format} kept", spoken, FRAME + ROW * len(ratios), draw)
+    return _drawn(
+        f"kept-{verdict.format}", f"What {verdict.format} kept", spoken, FRAME - 0.2 + ROW * len(ratios), draw
+    )
 
 
 def funnel_plot(steps: Sequence[StepFacts]) -> str:
     """Rows kept and rejected by each step that training pairs pass."""
     longest = max([s.kept + sum(s.rejected.values()) for s in steps] + [1])
+    beside = 6 * max(len(f"{s.kept:,}") for s in steps)  # points: right of the widest number kept
 
     def draw(axes: Axes) -> None:
         _rows(axes, [s.step for s in steps])
@@ -129,8 +137,8 @@ def funnel_plot(steps: Sequence[StepFacts]) -> str:
                       hatch="//////", linewidth=0.8)  # fmt: skip
             _value(axes, place, f"{step.kept:,}", False)
             if lost:
-                axes.text(1.19, place, f"−{lost:,}", transform=axes.get_yaxis_transform(), va="center",
-                          color=COLOURS["lost"])  # fmt: skip
+                axes.annotate(f"−{lost:,}", (1.02, place), xycoords=axes.get_yaxis_transform(), va="center",
+                              xytext=(beside, 0), textcoords="offset points", color=COLOURS["lost"])  # fmt: skip
         axes.set_xlim(0, longest * 1.01)
         axes.grid(visible=False)
         axes.set_xticks([])
@@ -140,10 +148,13 @@ def funnel_plot(steps: Sequence[StepFacts]) -> str:
     return _drawn("funnel", "Training pairs kept and rejected by each step", spoken, 0.15 + 0.31 * len(steps), draw)
 
 
-def _best_line(axes: Axes, course: Course) -> None:
-    axes.axvline(course.best_step, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 2)))
-    axes.annotate("kept", (course.best_step, 0), xycoords=("data", "axes fraction"), xytext=(-4, 4),
-                  textcoords="offset points", ha="right", va="bottom", fontweight="bold")  # fmt: skip
+def _best_line(axes: Axes, course: Course, height: Literal["top", "bottom"]) -> None:
+    """A line at the checkpoint that is kept, named on the side where there is more room."""
+    axes.axvline(course.best_step, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 2)), zorder=1.5)
+    late, up = 2 * course.best_step > max(p.step for p in course.points), height == "top"
+    axes.annotate("kept", (course.best_step, up), xycoords=("data", "axes fraction"),
+                  xytext=(-4 if late else 4, -4 if up else 4), textcoords="offset points",
+                  ha="right" if late else "left", va=height, fontweight="bold")  # fmt: skip
 
 
 def _curve(axes: Axes, points: Sequence[tuple[float, float | None]], label: str, **look: Any) -> None:
@@ -159,20 +170,29 @@ def loss_plot(course: Course) -> str:
         steps = [(x, y) for x, y in course.losses]
         _curve(axes, steps, "training, each step", color=COLOURS["prompted"], linewidth=0.9, alpha=0.6)
         train = [(p.step, p.train_loss) for p in course.points]
-        _curve(axes, train, "training, at checkpoints", color=COLOURS["tuned"], marker="s", markersize=5)
+        _curve(axes, train, "training, checkpoints", color=COLOURS["tuned"], marker="s", markersize=5)
         held_out = [(p.step, p.val_loss) for p in course.points]
-        _curve(axes, held_out, "validation", color=COLOURS["quantised"], marker="D", markersize=5, linestyle="--")
-        _best_line(axes, course)
+        _curve(
+            axes,
+            held_out,
+            "validation",
+            color=COLOURS["quantised"],
+            marker="D",
+            markersize=5,
+            linestyle="--",
+        )
+        _best_line(axes, course, "top")
         axes.set_ylim(bottom=0)
         axes.set_xlabel("step")
         axes.grid(axis="y")
-        axes.legend(loc="upper center", ncols=1, fontsize=8.5)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8.5, borderaxespad=0.2)  # off the curves
 
     spoken = "; ".join(
-        f"step {p.step}: training {p.train_loss:.3f}" + (f", validation {p.val_loss:.3f}" if p.val_loss else "")
+        f"step {p.step}: training {p.train_loss:.3f}"
+        + (f", validation {p.val_loss:.3f}" if p.val_loss is not None else "")
         for p in course.points
     )
-    return _drawn("loss", "Loss", spoken, 2.4, draw)
+    return _drawn("loss", "Loss", spoken, 2.6, draw)
 
 
 def dev_plot(course: Course) -> str:
@@ -182,15 +202,16 @@ def dev_plot(course: Course) -> str:
     def draw(axes: Axes) -> None:
         _curve(axes, scored, "dev exam", color=COLOURS["tuned"], marker="s", markersize=6)
         for step, score in scored:
-            axes.annotate(f"{score:.2f}", (step, score), xytext=(0, 7), textcoords="offset points", ha="center")
-        _best_line(axes, course)
+            axes.annotate(f"{score:.2f}", (step, score), xytext=(0, 7), textcoords="offset points", ha="center",
+                          bbox={"facecolor": COLOURS["paper"], "edgecolor": "none", "pad": 0.5})  # fmt: skip
+        _best_line(axes, course, "bottom")
         axes.set_xlim(0, max(p.step for p in course.points) * 1.06)
         axes.set_ylim(0, 1.05)
         axes.set_xlabel("step")
         axes.grid(axis="y")
 
     spoken = "; ".join(f"step {step}: {score:.2f}" for step, score in scored)
-    return _drawn("dev", "Dev exam at each checkpoint", spoken, 2.4, draw)
+    return _drawn("dev", "Dev exam at each checkpoint", spoken, 2.6, draw)
 
 
 def found_plot(found: Mapping[str, Cell]) -> str:
@@ -201,8 +222,8 @@ def found_plot(found: Mapping[str, Cell]) -> str:
         for place, cell in enumerate(found.values()):
             _dot(axes, place, (cell.mean, cell.low, cell.high), COLOURS["tuned"], "s")
             _value(axes, place, f"{cell.mean:.0%}", place == 0)
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_xticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+        axes.set_xlim(-0.04, 1.04)
+        axes.set_xticks([0, 0.5, 1], ["0%", "50%", "100%"])
 
     spoken = "; ".join(f"{s} {c.mean:.0%} of {c.questions}" for s, c in found.items())
     title = "Questions whose document was retrieved"

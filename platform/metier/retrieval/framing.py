@@ -77,8 +77,8 @@ def _words(text: str) -> set[str]:
 
 def behind_passages(
     dialogue: Dialogue, found: Sequence[Passage], library: Library, framing: Framing
-) -> Dialogue | None:
-    """The dialogue behind its passages; None when no passage holds its evidence, for then it would teach to invent.
+) -> tuple[Dialogue, list[Passage]] | None:
+    """The dialogue behind its passages, and these; None when no passage holds its evidence: it would teach to invent.
 
     `found` is what retrieval gave, best first, more than are shown: withheld passages are replaced by the next ones.
     """
@@ -93,7 +93,17 @@ def behind_passages(
         shown = _with_gold(shown, telling, chance(framing.seed, "place", dialogue), framing.passages)
     if chance(framing.seed, "shuffled", dialogue) < framing.shuffled_share:
         shown.sort(key=lambda p: record_id("order", [framing.seed, dialogue.id, p.id]))
-    return _asked(dialogue, shown, answer)
+    return _asked(dialogue, shown, answer), shown
+
+
+def beside(dialogue: Dialogue, shown: Sequence[Passage], library: Library) -> Dialogue | None:
+    """The dialogue behind passages that another one's question found; None where they do not hold its evidence.
+
+    Different questions behind one context teach that the question decides what is read out of it.
+    """
+    ids = {p.id for p in shown}
+    held = all(any(p.id in ids for p in part) for part in library.telling(dialogue))
+    return _asked(dialogue, shown, dialogue.answer) if held else None
 
 
 def closed_book(dialogue: Dialogue, answer: str = "") -> Dialogue:
@@ -154,9 +164,19 @@ def passages_wanted(dialogues: Sequence[Dialogue]) -> tuple[set[str], set[str]]:
     return {d.root_id for d in dialogues}, titles
 
 
-def tokens_estimate(dialogue: Dialogue, characters_per_token: float) -> int:
-    """About how many tokens a dialogue has."""
-    return round(sum(len(m.content) for m in dialogue.messages) / characters_per_token)
+def tokens_estimate(dialogue: Dialogue, characters_per_token: float, lead: Dialogue | None = None) -> int:
+    """About how many tokens a dialogue has; beside `lead`, only those that follow what both begin with."""
+    own, shared = _texts(dialogue), 0
+    if lead is not None:
+        other = _texts(lead)
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), min(len(own), len(other))
+        )
+    return round((len(own) - shared) / characters_per_token)
+
+
+def _texts(dialogue: Dialogue) -> str:
+    return "".join(m.content for m in dialogue.messages)
 
 
 def weighted_turns(

@@ -1,4 +1,4 @@
-"""Runs the service on this machine's Ray: up, reachable, down again. The caller has started Ray."""
+"""Runs the service on this machine's Ray: up, reachable, down again. The caller starts Ray."""
 
 from __future__ import annotations
 
@@ -124,8 +124,11 @@ def serve_forever(
     model: str = "",
     require_key: bool = True,
     say: Say = print,
+    session: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> None:
     """Serves the release in production until Ctrl-C (KeyboardInterrupt), then stops cleanly and returns.
+
+    `session` (Ray) is entered once everything that can be refused was looked at.
 
     Raises InputError when nothing is registered, the port is taken, or the door would stand open to the network.
     """
@@ -144,10 +147,10 @@ def serve_forever(
             say(f"  {message} ...")
 
     say(f"serving {release.name} ({release.key}, format {release.format})")
-    with contextlib.suppress(KeyboardInterrupt), serving(settings, release, host=host, port=port, say=once) as address:
-        say(
-            f"up after {time.monotonic() - began:.0f} s\n\n{example(address, store, release, require_key)}\n\nCtrl-C stops it."
-        )
+    up = serving(settings, release, host=host, port=port, say=once)
+    with contextlib.suppress(KeyboardInterrupt), session(), up as address:
+        say(f"up after {time.monotonic() - began:.0f} s\n")
+        say(f"{example(address, store, release, require_key)}\n\nCtrl-C stops it.")
         while True:
             time.sleep(3600)
 

@@ -1,14 +1,15 @@
 """Blends the training set: balanced over tasks, and framed as the model will be asked.
 
 Most dialogues carry what the real retriever finds for their question, distractors and all, in the prompt that serving
-assembles (`metier.retrieval.framing`). A closed-book rest keeps to what a model may know by heart; bare values without a
-passage are at most answered by abstaining, because a small model that is taught them learns to invent the others.
+assembles (`metier.retrieval.framing`); others of the same document join them behind the same passages. A closed-book rest
+keeps to what a model may know by heart; bare values without a passage are at most answered by abstaining, because a small
+model that is taught them learns to invent the others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from metier.retrieval.framing import (
     Framing,
     Library,
     behind_passages,
+    beside,
     chance,
     closed_book,
     passages_wanted,
@@ -47,7 +49,7 @@ class Config(StageConfig):
     max_dialogues: int = Field(2000, ge=1, le=10_000_000)
     """Most training dialogues; tasks take turns, so rare tasks are not drowned."""
     max_tokens: int = Field(1_000_000, ge=1000, le=10**12)
-    """Most tokens of the training set, estimated from its characters: what one epoch costs."""
+    """Most tokens of the training set, estimated from its characters, shared contexts once: what one epoch costs."""
     validation_dialogues: int = Field(48, ge=0, le=100_000)
     """Dialogues from dev documents, held out for the validation loss."""
     task_weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
@@ -62,6 +64,9 @@ class Config(StageConfig):
     """Share of the other tasks that is asked closed-book and answered by an abstention."""
     passages: int = Field(3, ge=1, le=50)
     """Passages in a prompt; the same number as in serving."""
+    questions_per_context: int = Field(4, ge=1, le=64)
+    """Most dialogues of one document behind the passages that one of them found: training computes these once, so more
+    dialogues fit into the same time. 1: each has its own."""
     withheld_share: float = Field(0.05, ge=0, le=0.5)
     """Share of retrieval dialogues whose telling passages are withheld and whose answer is an abstention."""
     shuffled_share: float = Field(0.5, ge=0, le=1)
@@ -82,6 +87,16 @@ def without_passages(dialogue: Dialogue, config: Config) -> Dialogue:
     return closed_book(dialogue, "" if dialogue.task in config.closed_book_tasks else ABSTENTION)
 
 
+def _leads(waiting: Iterable[Dialogue]) -> list[Dialogue]:
+    """The next dialogues to be searched for, of different documents: the others may find their place beside these."""
+    by_root: dict[str, Dialogue] = {}
+    for one in waiting:
+        by_root.setdefault(one.root_id, one)
+        if len(by_root) == SEARCH_ROWS:
+            break
+    return list(by_root.values())
+
+
 class _Blender:
     """Frames dialogues in their order until a quota is full."""
 
@@ -99,37 +114,65 @@ class _Blender:
         """At most `most` dialogues of `budget` tokens; the others go to `lost`, each with its reason."""
         ranked, left = weighted_turns(dialogues, self._config.task_weights, self._config.seed)
         self._reject(left, OVER_QUOTA, "weight 0")
+        waiting = {d.id: d for d in ranked}
+        siblings: dict[str, list[Dialogue]] = {}
+        for one in ranked:
+            if not is_closed_book(one, self._config):
+                siblings.setdefault(one.root_id, []).append(one)
         kept: list[Dialogue] = []
+        served: Counter[str] = Counter()
         spent = 0
-        for start in range(0, len(ranked), SEARCH_ROWS):
-            rows = ranked[start : start + SEARCH_ROWS]
-            if len(kept) >= most or spent >= budget:
-                self._reject(rows, OVER_QUOTA, "the blend is full")
-                continue
-            for one, framed in self._framed(rows, side):
-                if framed is None:
-                    self._reject([one], NO_PASSAGE, one.evidence)
-                elif len(kept) >= most or spent >= budget:
-                    self._reject([one], OVER_QUOTA, "the blend is full")
-                else:
-                    kept.append(framed)
-                    spent += tokens_estimate(framed, CHARACTERS_PER_TOKEN)
+        while waiting and len(kept) < most and spent < budget:
+            leads = _leads(waiting.values())
+            for lead, found in zip(leads, self._searched(leads, side), strict=True):
+                others = [d for d in siblings.get(lead.root_id, ()) if d.id in waiting and d.id != lead.id]
+                others.sort(key=lambda d: served[d.task] / self._config.task_weights.get(d.task, 1.0))
+                group = self._group(lead, found, others)
+                if not group:
+                    self._reject([waiting.pop(lead.id)], NO_PASSAGE, lead.evidence)
+                for origin, framed in group:
+                    if len(kept) < most and spent < budget:
+                        del waiting[origin.id]
+                        first = group[0][1] if framed is not group[0][1] else None
+                        spent += tokens_estimate(framed, CHARACTERS_PER_TOKEN, first)
+                        kept.append(framed)
+                        served[origin.task] += 1
             self._context.progress(len(kept), min(most, len(ranked)), f"{side} dialogues")
+        self._reject(waiting.values(), OVER_QUOTA, "the blend is full")
         return kept
 
-    def _framed(self, rows: Sequence[Dialogue], side: Split) -> Iterator[tuple[Dialogue, Dialogue | None]]:
-        """Each with its prompt, which shows no document of another split: the exam's stay unseen."""
-        asking = [d for d in rows if not is_closed_book(d, self._config)]
+    def _searched(self, leads: Sequence[Dialogue], side: Split) -> list[list[Passage]]:
+        """What retrieval finds for each, of no document of another split: the exam's stay unseen."""
+        asking = [d for d in leads if not is_closed_book(d, self._config)]
         number = self._config.passages + SPARE_PASSAGES
         found = self._retriever.search_many([d.question for d in asking], number, side)
         hits = {d.id: h for d, h in zip(asking, found, strict=True)}
-        for one in rows:
-            if one.id in hits:
-                yield one, behind_passages(one, hits[one.id], self._library, self._framing)
-            else:
-                yield one, without_passages(one, self._config)
+        return [hits.get(d.id, []) for d in leads]
 
-    def _reject(self, rows: Sequence[Dialogue], reason: str, evidence: str) -> None:
+    def _group(
+        self, lead: Dialogue, found: Sequence[Passage], others: Sequence[Dialogue]
+    ) -> list[tuple[Dialogue, Dialogue]]:
+        """The lead and some of the others behind its passages, each beside what it was made from; other tasks first."""
+        if is_closed_book(lead, self._config):
+            return [(lead, without_passages(lead, self._config))]
+        framed = behind_passages(lead, found, self._library, self._framing)
+        if framed is None:
+            return []
+        group = [(lead, framed[0])]
+        tasks = {lead.task}
+        for again in (False, True):
+            for one in others:
+                if len(group) == self._config.questions_per_context:
+                    return group
+                if again != (one.task in tasks) or any(one.id == origin.id for origin, _ in group):
+                    continue
+                companion = beside(one, framed[1], self._library)
+                if companion:
+                    group.append((one, companion))
+                    tasks.add(one.task)
+        return group
+
+    def _reject(self, rows: Iterable[Dialogue], reason: str, evidence: str) -> None:
         self.lost += [rejection(d, NAME, reason, f"task {d.task}: {evidence}") for d in rows]
 
 

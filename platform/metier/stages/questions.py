@@ -80,7 +80,7 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name="questions",
-    revision=1,
+    revision=2,
     summary="Writes the exam from the dev and final documents, with ground truth, and adds the hand-written questions.",
     config=Config,
     inputs={

@@ -16,8 +16,8 @@ from metier.lineage.artifact import Artifact
 from metier.lineage.fingerprint import digest
 from metier.lineage.manifest import Counts
 from metier.records import Dialogue, Document, Grade, Passage, Question, Rejection
-from metier.reporting.examples import rejected_rows
 from metier.reporting.exam import decision_from
+from metier.reporting.examples import rejected_rows
 from metier.reporting.gather import Format, Material, Served, StepFacts, corpus_of, course_of, makeup_of, story_of
 from metier.reporting.page import render
 
@@ -162,7 +162,7 @@ def _dialogues(about: str) -> Input:
 
 STAGE = Stage(
     name="report",
-    revision=1,
+    revision=2,
     summary="Tells the whole experiment on one self-contained HTML page.",
     config=Config,
     inputs={

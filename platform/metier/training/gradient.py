@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from metier.errors import StepError
-from metier.training.batches import cut, padded
-from metier.training.encoding import IGNORED, Example
+from metier.training.batches import cut
+from metier.training.encoding import IGNORED
+from metier.training.packs import Pack, padded
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
 
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     hidden = causal.get_decoder()(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
+        input_ids=batch["input_ids"],
+        position_ids=batch["position_ids"],
+        attention_mask=batch["attention_mask"],
+        use_cache=False,
     ).last_hidden_state
     wanted = batch["labels"][:, 1:]
     looked_at = wanted != IGNORED
@@ -43,9 +47,9 @@ def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
     return functional.cross_entropy(logits.float(), wanted[looked_at], reduction="sum")
 
 
-def labels_in(examples: Sequence[Example]) -> int:
-    """Tokens that the loss of these examples covers: the first token of a text has nothing to be predicted from."""
-    return sum(label != IGNORED for e in examples for label in e.labels[1:])
+def labels_in(packs: Sequence[Pack]) -> int:
+    """Tokens that the loss of these packs covers: the first token of a text has nothing to be predicted from."""
+    return sum(label != IGNORED for pack in packs for e in pack.examples for label in e.labels[1:])
 
 
 @dataclass(frozen=True)
@@ -57,22 +61,20 @@ class Pieces:
     device: str
     arithmetic: Callable[[], AbstractContextManager[Any]]
 
-    def of(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """Padded tensors, each of at most `tokens` tokens or a single example."""
-        lengths = [len(e.ids) for e in examples]
-        order = sorted(range(len(examples)), key=lambda i: (lengths[i], i))
-        return [
-            padded([examples[i] for i in piece], self.pad, self.device) for piece in cut(order, lengths, self.tokens)
-        ]
+    def of(self, packs: Sequence[Pack]) -> list[dict[str, Any]]:
+        """Padded tensors, each of at most `tokens` tokens or a single pack."""
+        lengths = [p.tokens for p in packs]
+        order = sorted(range(len(packs)), key=lambda i: (lengths[i], i))
+        return [padded([packs[i] for i in piece], self.pad, self.device) for piece in cut(order, lengths, self.tokens)]
 
 
-def backward(model: Any, examples: Sequence[Example], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> float:
-    """Leaves the gradient of the mean loss over all workers' examples in `weights`; gives that loss."""
+def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> float:
+    """Leaves the gradient of the mean loss over all workers' packs in `weights`; gives that loss."""
     import torch
 
     total = torch.zeros((), device=pieces.device)
-    labels = labels_in(examples)
-    for batch in pieces.of(examples[peers.rank :: peers.world]):
+    labels = labels_in(packs)
+    for batch in pieces.of(packs[peers.rank :: peers.world]):
         with pieces.arithmetic():
             loss = loss_sum(model, batch) / max(1, labels)
         loss.backward()

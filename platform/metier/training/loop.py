@@ -23,8 +23,10 @@ from metier.training.encoding import Example
 from metier.training.gradient import Peers, Pieces, backward, labels_in, loss_sum, refuse_severed
 from metier.training.guard import Point, should_stop
 from metier.training.model import Precision, autocast_dtype, trainable
+from metier.training.packs import Pack, alone, packed
 
 CPU_PIECE_TOKENS = 1024  # faster a token than larger pieces there, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
+SAME_LOSS = 0.01  # relative: bfloat16 rounds, a wrong mask shows far more
 SPIKE = 5.0  # a training loss this many times the first steps' mean is divergence
 
 
@@ -42,7 +44,7 @@ class Recipe(StageConfig):
     max_grad_norm: float = Field(1.0, gt=0, le=1000)
     """Gradients are clipped to this norm."""
     batch_tokens: int = Field(4096, ge=16, le=10_000_000)
-    """Tokens in one step, padding included, over all workers."""
+    """Tokens computed in one step over all workers: padding counts, and a beginning that examples share counts once."""
     piece_tokens: int = Field(0, ge=0, le=10_000_000)
     """Tokens computed at once: a step is worked off in such pieces to spare memory; 0: 1,024 on a CPU, all on a GPU."""
     checkpoints_per_epoch: int = Field(2, ge=1, le=1000)
@@ -102,11 +104,12 @@ def train(run: Run) -> History:
     """Trains to the end, or on from the newest checkpoint in `run.work`. Raises StepError where training is not sound."""
     import torch
 
-    lengths = [len(e.ids) for e in run.train]
+    packs, held_out = _packs(run)
+    if not labels_in(packs):
+        raise StepError("training: no token of the training set carries a label, so the loss would cover nothing")
+    lengths = [p.tokens for p in packs]
     plan = [epoch_batches(lengths, run.recipe.batch_tokens, run.recipe.seed, e) for e in range(run.recipe.epochs)]
     steps = [batch for epoch in plan for batch in epoch]
-    if not labels_in(run.train):
-        raise StepError("training: no token of the training set carries a label, so the loss would cover nothing")
     weights = trainable(run.model)
     optimiser = torch.optim.AdamW(
         list(weights.values()), lr=run.recipe.learning_rate, weight_decay=run.recipe.weight_decay, betas=(0.9, 0.999)
@@ -120,13 +123,45 @@ def train(run: Run) -> History:
             break
         for group in optimiser.param_groups:
             group["lr"] = run.recipe.learning_rate * _schedule(step, len(steps), run.recipe.warmup_share)
-        loss = _step(run, [run.train[i] for i in steps[step - 1]], weights, optimiser, check=step == done + 1)
+        loss = _step(run, [packs[i] for i in steps[step - 1]], weights, optimiser, check=step == done + 1)
         history.losses.append([step, loss])
         _refuse_divergence(history.losses)
         run.progress(step, len(steps), f"steps, loss {loss:.3f}")
         if step in marks:
-            _checkpoint(run, step, step / len(plan[0]), weights, optimiser, history)
+            _take_checkpoint(run, packs, held_out, step, step / len(plan[0]), weights, optimiser, history)
     return history
+
+
+def _packs(run: Run) -> tuple[list[Pack], list[Pack]]:
+    """Training and validation packs. Beginnings are shared where this model then computes the same as without that.
+
+    A model with windowed attention or a recurrence doesn't: it is asked with the pack that shares most.
+    """
+    most = run.recipe.batch_tokens
+    packs, held_out = packed(run.train, most), packed(run.validation, most)
+    sharing = [p for p in (*packs, *held_out) if p.shared]
+    if not sharing:
+        return packs, held_out
+    fullest = max(sharing, key=lambda p: (len(p.examples), p.shared))
+    run.model.eval()
+    shared, apart = _loss(run, [fullest]), _loss(run, alone(fullest.examples))
+    run.model.train()
+    if math.isclose(shared, apart, rel_tol=SAME_LOSS):
+        return packs, held_out
+    return alone(run.train), alone(run.validation)
+
+
+def _loss(run: Run, packs: Sequence[Pack]) -> float:
+    """The summed loss of some packs, on this worker alone."""
+    import torch
+
+    pieces = _pieces(run)
+    total = torch.zeros((), device=run.device)
+    with torch.no_grad():
+        for batch in pieces.of(packs):
+            with pieces.arithmetic():
+                total += loss_sum(run.model, batch)
+    return float(total)
 
 
 def _resumed(run: Run, weights: dict[str, Any], optimiser: Any) -> tuple[History, int]:
@@ -166,11 +201,11 @@ def _pieces(run: Run) -> Pieces:
     )
 
 
-def _step(run: Run, rows: Sequence[Example], weights: dict[str, Any], optimiser: Any, check: bool) -> float:
-    """One step over all workers' rows; gives the mean loss of a token."""
+def _step(run: Run, packs: Sequence[Pack], weights: dict[str, Any], optimiser: Any, check: bool) -> float:
+    """One step over all workers' packs; gives the mean loss of a token."""
     import torch
 
-    loss = backward(run.model, rows, weights, _pieces(run), run.peers)
+    loss = backward(run.model, packs, weights, _pieces(run), run.peers)
     if check:
         refuse_severed(weights)
     torch.nn.utils.clip_grad_norm_(list(weights.values()), run.recipe.max_grad_norm)
@@ -188,29 +223,33 @@ def _refuse_divergence(losses: Sequence[Sequence[float]]) -> None:
         raise StepError(f"training diverged: the loss is {loss:.1f} at step {step:.0f}; lower train.learning_rate")
 
 
-def validation_loss(run: Run) -> float | None:
+def _validation_loss(run: Run, held_out: Sequence[Pack]) -> float | None:
     """Mean loss of a token over the validation set; None without one. Every worker gets the whole sum."""
     import torch
 
-    if not run.validation:
+    if not held_out:
         return None
-    pieces = _pieces(run)
-    total = torch.zeros((), device=run.device)
-    with torch.no_grad():
-        for batch in pieces.of(run.validation[run.peers.rank :: run.peers.world]):
-            with pieces.arithmetic():
-                total += loss_sum(run.model, batch)
+    total = torch.tensor(_loss(run, held_out[run.peers.rank :: run.peers.world]), device=run.device)
     run.peers.sum_(total)
-    return float(total) / max(1, labels_in(run.validation))
+    return float(total) / max(1, labels_in(held_out))
 
 
-def _checkpoint(run: Run, step: int, epoch: float, weights: dict[str, Any], optimiser: Any, history: History) -> None:
+def _take_checkpoint(
+    run: Run,
+    packs: Sequence[Pack],
+    held_out: Sequence[Pack],
+    step: int,
+    epoch: float,
+    weights: dict[str, Any],
+    optimiser: Any,
+    history: History,
+) -> None:
     """Takes validation loss and dev exam, checks that training still reaches every layer, and saves."""
     import torch
 
     run.model.eval()
     random = torch.get_rng_state()
-    held_out = validation_loss(run)
+    val_loss = _validation_loss(run, held_out)
     dev = _dev_score(run)
     torch.set_rng_state(random)
     run.model.train()
@@ -220,13 +259,13 @@ def _checkpoint(run: Run, step: int, epoch: float, weights: dict[str, Any], opti
             step=step,
             epoch=round(epoch, 3),
             train_loss=sum(recent) / len(recent),
-            val_loss=held_out,
+            val_loss=val_loss,
             dev_score=dev.score if dev else None,
             answer_words=dev.answer_words if dev else None,
             refusal_share=dev.refusal_share if dev else None,
         )
     )
-    _refuse_severed_by_evaluation(run, weights)
+    _refuse_severed_by_evaluation(run, packs, weights)
     if run.peers.rank == 0:
         checkpoints.save(run.work, step, weights, optimiser, {"step": step, "history": history.as_json()})
 
@@ -245,9 +284,9 @@ def _dev_score(run: Run) -> DevScore | None:
     return DevScore(*(round(float(n), 6) for n in numbers))
 
 
-def _refuse_severed_by_evaluation(run: Run, weights: dict[str, Any]) -> None:
+def _refuse_severed_by_evaluation(run: Run, packs: Sequence[Pack], weights: dict[str, Any]) -> None:
     """One backward pass after the evaluation: some kernels repack weights for inference and cut the gradients off."""
-    backward(run.model, run.train[: run.peers.world], weights, _pieces(run), run.peers)
+    backward(run.model, packs[: run.peers.world], weights, _pieces(run), run.peers)
     refuse_severed(weights)
     for parameter in weights.values():
         parameter.grad = None

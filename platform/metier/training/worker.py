@@ -16,7 +16,7 @@ from metier.errors import MetierError
 from metier.evaluation.graders import grade
 from metier.inference.protocol import Request
 from metier.inference.transformers_engine import TransformersGenerator, load_tokenizer
-from metier.records import Message, Question
+from metier.records import Message, Question, record_from
 from metier.retrieval.prompt import ABSTENTION
 from metier.training import checkpoints
 from metier.training.encoding import Example
@@ -50,8 +50,6 @@ class DevQuestion:
 
 
 def _dev_questions(path: Path) -> list[DevQuestion]:
-    from metier.lineage.shards import record_from
-
     return [
         DevQuestion(record_from(Question, row["question"]), tuple(Message(**m) for m in row["messages"]))
         for row in _rows(path)

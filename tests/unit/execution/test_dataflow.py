@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.fixtures.toy_stages import KEEP, KeepConfig
 
 from metier.config import Resources
 from metier.errors import InputError, StepError
@@ -12,6 +11,7 @@ from metier.execution.step import Context
 from metier.lineage.artifact import Writer
 from metier.lineage.manifest import Counts
 from metier.records import Document, Rejection, rejection
+from tests.fixtures.toy_stages import KEEP, KeepConfig
 
 
 def documents(count: int) -> list[Document]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from tests.fixtures.tiny_model import make_tiny_model
 
 from metier.config import Resources
 from metier.errors import InputError, MachineError
@@ -13,6 +12,7 @@ from metier.inference.engines import TransformersEngine, VllmEngine
 from metier.inference.protocol import Request
 from metier.models import resolve
 from metier.records import Message
+from tests.fixtures.tiny_model import make_tiny_model
 
 needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM")
 

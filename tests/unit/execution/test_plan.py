@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.fixtures.toy_stages import KEEP, WRITE, KeepConfig, WriteConfig, toy_pipeline
-from tests.unit.execution.test_runner import Recorder
 
 from metier.execution.plan import in_order, make_plan
 from metier.execution.runner import run_plan
 from metier.lineage.source import NamedSource
 from metier.lineage.store import Store
+from tests.fixtures.toy_stages import KEEP, WRITE, KeepConfig, WriteConfig, toy_pipeline
+from tests.unit.execution.test_runner import Recorder
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import dataclasses
 import errno
 
 import pytest
-from tests.fixtures.toy_stages import toy_pipeline
 
 from metier.errors import InputError, MachineError, StepError
 from metier.execution.plan import make_plan
@@ -14,6 +13,7 @@ from metier.execution.runner import run_plan
 from metier.lineage.manifest import Counts
 from metier.lineage.store import Store
 from metier.records import Document
+from tests.fixtures.toy_stages import toy_pipeline
 
 
 class Recorder:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tests.fixtures.tiny_model import make_tiny_model
 
 from metier.errors import InputError
 from metier.inference.engines import TransformersEngine, open_engine
@@ -11,6 +10,7 @@ from metier.inference.protocol import Request
 from metier.inference.transformers_engine import load_tokenizer, prompt_ids
 from metier.models import resolve
 from metier.records import Message
+from tests.fixtures.tiny_model import make_tiny_model
 
 TEXTS = ["the ledger holds a margin of ten units", "an audit reviews the invoice each month"]
 

@@ -11,8 +11,10 @@ from metier.retrieval.framing import (
     Framing,
     Library,
     behind_passages,
+    beside,
     closed_book,
     tells,
+    tokens_estimate,
     weighted_turns,
 )
 from metier.retrieval.prompt import ABSTENTION, prompt_messages
@@ -44,7 +46,7 @@ def pair(number=0, evidence=EVIDENCE, answer="`retries` defaults to `5`.", task=
 
 
 def test_what_retrieval_found_is_shown_as_it_was_found_in_the_served_prompt():
-    made = behind_passages(pair(), [GOLD, *OTHERS], LIBRARY, PLAIN)
+    made, _ = behind_passages(pair(), [GOLD, *OTHERS], LIBRARY, PLAIN)
     assert made.messages == (
         *prompt_messages(pair().question, [GOLD, OTHERS[0], OTHERS[1]]),
         Message(role="assistant", content=pair().answer),
@@ -56,7 +58,7 @@ def test_what_retrieval_found_is_shown_as_it_was_found_in_the_served_prompt():
 def test_a_missed_gold_passage_is_put_in_at_changing_places():
     places = collections.Counter()
     for number in range(60):
-        made = behind_passages(pair(number), OTHERS, LIBRARY, PLAIN)
+        made, _ = behind_passages(pair(number), OTHERS, LIBRARY, PLAIN)
         assert len(made.passage_ids) == 3
         places[made.passage_ids.index(GOLD.id)] += 1
     assert set(places) == {0, 1, 2}
@@ -81,21 +83,21 @@ def test_a_description_that_is_cut_short_still_tells():
 def test_withheld_evidence_is_answered_by_an_abstention_and_nothing_of_the_document_is_shown():
     withheld = Framing(passages=3, withheld_share=1, shuffled_share=0, seed=0)
     copied = passage(GOLD.text, root="copy", title="lib.copy")
-    made = behind_passages(pair(), [GOLD, HEAD, copied, *OTHERS], LIBRARY, withheld)
+    made, _ = behind_passages(pair(), [GOLD, HEAD, copied, *OTHERS], LIBRARY, withheld)
     assert made.answer == ABSTENTION
     assert made.passage_ids == tuple(p.id for p in OTHERS[:3])
 
 
 def test_with_nothing_to_show_in_its_place_the_evidence_stays():
     withheld = Framing(passages=3, withheld_share=1, shuffled_share=0, seed=0)
-    made = behind_passages(pair(), [GOLD, HEAD], LIBRARY, withheld)
+    made, _ = behind_passages(pair(), [GOLD, HEAD], LIBRARY, withheld)
     assert made.answer == pair().answer
     assert GOLD.id in made.passage_ids
 
 
 def test_a_shuffled_prompt_holds_the_same_passages():
     shuffled = Framing(passages=3, withheld_share=0, shuffled_share=1, seed=0)
-    orders = {behind_passages(pair(n), [GOLD, *OTHERS], LIBRARY, shuffled).passage_ids for n in range(30)}
+    orders = {behind_passages(pair(n), [GOLD, *OTHERS], LIBRARY, shuffled)[0].passage_ids for n in range(30)}
     assert {frozenset(o) for o in orders} == {frozenset([GOLD.id, OTHERS[0].id, OTHERS[1].id])}
     assert len(orders) > 1
 
@@ -103,15 +105,33 @@ def test_a_shuffled_prompt_holds_the_same_passages():
 def test_a_comparison_sees_both_sides():
     asked = pair(evidence=f"{HEAD.text}\n{OTHERS[5].text}", answer="Runs a thing.\nAnother thing, number 5.",
                  task="difference")  # fmt: skip
-    made = behind_passages(asked, [GOLD, *OTHERS[:4]], LIBRARY, PLAIN)
+    made, _ = behind_passages(asked, [GOLD, *OTHERS[:4]], LIBRARY, PLAIN)
     assert {HEAD.id, OTHERS[5].id} <= set(made.passage_ids)
     assert len(made.passage_ids) == 3
 
 
 def test_an_unanswerable_dialogue_sees_what_retrieval_gives():
-    made = behind_passages(pair(evidence="", answer=ABSTENTION), [GOLD, *OTHERS], LIBRARY, PLAIN)
+    made, _ = behind_passages(pair(evidence="", answer=ABSTENTION), [GOLD, *OTHERS], LIBRARY, PLAIN)
     assert made.passage_ids[0] == GOLD.id
     assert made.answer == ABSTENTION
+
+
+def test_another_question_joins_where_the_shown_passages_answer_it():
+    lead, shown = behind_passages(pair(), [GOLD, *OTHERS], LIBRARY, PLAIN)
+    assert [p.id for p in shown] == list(lead.passage_ids)
+    purpose = pair(1, evidence=HEAD.text, answer="Runs a thing.", task="purpose")
+    assert beside(purpose, shown, LIBRARY) is None
+    joined = beside(purpose, [HEAD, *shown], LIBRARY)
+    assert joined.passage_ids == (HEAD.id, *lead.passage_ids)
+    assert beside(pair(2, evidence="", answer=ABSTENTION), shown, LIBRARY).answer == ABSTENTION
+
+
+def test_what_two_dialogues_begin_with_is_counted_once():
+    lead, shown = behind_passages(pair(), [GOLD, *OTHERS], LIBRARY, PLAIN)
+    joined = beside(pair(1), shown, LIBRARY)
+    whole, rest = tokens_estimate(joined, 1.0), tokens_estimate(joined, 1.0, lead)
+    assert whole - rest > len(GOLD.text)
+    assert rest >= len(f"1?{joined.answer}")
 
 
 def test_earlier_turns_stay():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fixtures.stage_alone import dialogue, run_alone
 
 from metier.errors import InputError
 from metier.records import ApiObject, Dialogue, Document, Parameter
 from metier.stages.anonymise import DIALOGUES, KEY_ENV, STAGE, Config, operator
+from tests.fixtures.stage_alone import dialogue, run_alone
 
 KEY = "a secret that nobody guesses"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.fixtures.stage_alone import dialogue, run_alone
 
 from metier.errors import StepError
 from metier.lineage.artifact import Artifact
@@ -12,6 +11,7 @@ from metier.records import Passage, Rejection
 from metier.retrieval.embedding import EmbedderSource
 from metier.retrieval.prompt import ABSTENTION
 from metier.stages import blend, index
+from tests.fixtures.stage_alone import dialogue, run_alone
 
 EMBEDDER = EmbedderSource("all-minilm-l6-v2")
 NAMES = ("ledger", "reserve", "margin", "audit", "invoice", "dividend", "hedge", "voucher")
@@ -102,12 +102,27 @@ def test_withheld_passages_make_abstentions(blended):
 
 
 def test_quotas_leave_the_tasks_balanced(blended):
-    kept, validation, lost = rows_of(blended(max_dialogues=6, validation_dialogues=2, task_weights={}))
+    quotas = {"max_dialogues": 6, "validation_dialogues": 2, "task_weights": {}, "questions_per_context": 1}
+    kept, validation, lost = rows_of(blended(**quotas))
     assert sorted(d.task for d in kept) == ["number"] * 2 + ["purpose"] * 2 + ["unanswerable"] * 2
     assert len(validation) == 2
     assert len(lost) == 32 - 8
     few, _, _ = rows_of(blended(name="two", max_tokens=1000))
     assert 1 <= len(few) < 20
+
+
+def test_questions_of_one_document_share_their_passages(blended):
+    apart, _, _ = rows_of(blended(name="apart", retrieval_share=1, questions_per_context=1))
+    kept, _, _ = rows_of(blended(retrieval_share=1))
+    assert {d.parent_ids for d in kept} == {d.parent_ids for d in apart}
+    contexts = {d.passage_ids for d in kept}
+    assert len(contexts) < len({d.passage_ids for d in apart})
+    behind = {c: {d.root_id for d in kept if d.passage_ids == c} for c in contexts}
+    assert all(len(roots) == 1 for roots in behind.values())
+    assert all(d.evidence in d.question for d in kept)
+    few, _, _ = rows_of(blended(name="few", max_tokens=1200, retrieval_share=1, questions_per_context=1))
+    more, _, _ = rows_of(blended(name="more", max_tokens=1200, retrieval_share=1))
+    assert len(more) > len(few)
 
 
 def test_what_no_passage_holds_is_rejected(blended):

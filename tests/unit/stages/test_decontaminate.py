@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
-from tests.fixtures.stage_alone import dialogue, run_alone
 
 from metier.records import Dialogue, Question, Rejection
 from metier.stages.decontaminate import COPY, DOCUMENT, STAGE, Config, Exam, operator
+from tests.fixtures.stage_alone import dialogue, run_alone
 
 PROMPT = "What is the default value of `batch_size` in ray.data.Dataset.iter_batches?"
 

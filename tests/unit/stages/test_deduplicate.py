@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
-from tests.fixtures.stage_alone import dialogue, run_alone
 
 from metier.records import Dialogue, Message, Rejection
 from metier.stages.deduplicate import (
@@ -23,6 +22,7 @@ from metier.stages.deduplicate import (
     text_of,
 )
 from metier.text.shingles import shingles
+from tests.fixtures.stage_alone import dialogue, run_alone
 
 LONG = "It reads every file of the folder one after the other and gives back all rows in the order in which they were found"
 

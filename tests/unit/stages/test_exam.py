@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from tests.fixtures.stage_alone import dialogue, run_alone
-from tests.fixtures.tiny_model import make_tiny_model
 
 from metier.errors import InputError, StepError
 from metier.inference.engines import TransformersEngine
@@ -16,6 +14,8 @@ from metier.records import Dialogue, Grade, Passage, Question
 from metier.retrieval.embedding import EmbedderSource
 from metier.retrieval.prompt import ABSTENTION
 from metier.stages import exam, index
+from tests.fixtures.stage_alone import dialogue, run_alone
+from tests.fixtures.tiny_model import make_tiny_model
 
 EMBEDDER = EmbedderSource("all-minilm-l6-v2")
 PASSAGES = [

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.fixtures.stage_alone import dialogue, run_alone
 
 from metier.records import Dialogue, Rejection
 from metier.retrieval.prompt import ABSTENTION
 from metier.stages.filter import STAGE, Claim, Config, contradictions, operator, question_key
+from tests.fixtures.stage_alone import dialogue, run_alone
 
 ASKED, SAID = "What is the limit of a branch?", "The limit is 100 units."
 EVIDENCE = "The limit is 100 units for each branch."

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from tests.fixtures.stage_alone import Silent, as_table
 
 from metier.config import Resources
 from metier.errors import InputError
@@ -15,6 +14,7 @@ from metier.execution.step import Step
 from metier.lineage.artifact import Writer
 from metier.records import Grade
 from metier.stages import gate
+from tests.fixtures.stage_alone import Silent, as_table
 
 
 @dataclass

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.fixtures.stage_alone import run_alone
 
 from metier.errors import InputError
 from metier.records import Passage
 from metier.retrieval.embedding import Embedder, EmbedderSource
 from metier.retrieval.index import Retriever
 from metier.stages import index
+from tests.fixtures.stage_alone import run_alone
 
 EMBEDDER = EmbedderSource("all-minilm-l6-v2")
 

@@ -6,12 +6,10 @@ from metier.errors import MachineError
 from metier.inference.transformers_engine import load_tokenizer
 from metier.models import ModelSource
 from metier.stages import quantise
-from metier.training.quantise import VARIABLE, find_python
+from metier.training.quantise import VARIABLE
 from tests.fixtures.stage_alone import run_alone
 from tests.fixtures.tiny_model import make_tiny_model
 from tests.fixtures.training_job import tiny_dialogues
-
-needs_environment = pytest.mark.skipif(find_python() is None, reason="make quantise-env")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,6 @@ def run(folder, model, **config):
     )
 
 
-@needs_environment
 @pytest.mark.parametrize("form", ["w8a8", "w4a16"])
 def test_an_executable_format_gives_a_smaller_model_and_says_how(engine_says, model, tmp_path, form):
     engine_says(True, "it ran")

@@ -6,12 +6,12 @@ import collections
 import json
 
 import pytest
-from tests.fixtures.stage_alone import dialogue, run_alone
 
 from metier.errors import InputError
 from metier.lineage.source import PathSource
 from metier.records import Dialogue, Message, Rejection, Verdict
 from metier.stages.review import EXPERT_REJECT, SAMPLE, STAGE, SUMMARY, Config, judged, sample_of
+from tests.fixtures.stage_alone import dialogue, run_alone
 
 
 def rows(**tasks: int) -> list[Dialogue]:

@@ -6,8 +6,6 @@ import json
 import re
 
 import pytest
-from tests.fixtures.tiny_model import make_tiny_model
-from tests.unit.execution.test_runner import Recorder
 
 from metier.config import Resources
 from metier.errors import InputError
@@ -25,6 +23,8 @@ from metier.stages.synthesise import STAGE, Config, Teacher, given_sentence, pai
 from metier.text.apitext import api_markdown
 from metier.text.authoring import corpus_of
 from metier.text.phrasings import Chooser
+from tests.fixtures.tiny_model import make_tiny_model
+from tests.unit.execution.test_runner import Recorder
 
 VERBS = ("open", "close", "read", "write", "seek", "list", "copy", "move", "drop", "join")
 

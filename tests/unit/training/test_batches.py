@@ -3,14 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metier.training.batches import epoch_batches, padded
-from metier.training.encoding import IGNORED, Example
+from metier.training.batches import epoch_batches
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 
 
 @given(LENGTHS, st.integers(16, 1000), st.integers(0, 9))
-def test_every_example_comes_once_and_steps_stay_within_their_tokens(lengths, batch_tokens, epoch):
+def test_every_pack_comes_once_and_steps_stay_within_their_tokens(lengths, batch_tokens, epoch):
     batches = epoch_batches(lengths, batch_tokens, seed=0, epoch=epoch)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
@@ -32,10 +31,3 @@ def test_buckets_spare_padding_but_keep_lengths_mixed_over_the_epoch():
     assert slots < 1.1 * sum(lengths)
     longest = [max(lengths[i] for i in b) for b in batches]
     assert longest not in (sorted(longest), sorted(longest, reverse=True))
-
-
-def test_padding_is_neither_seen_nor_learnt():
-    batch = padded([Example([5, 6, 7], [IGNORED, 6, 7]), Example([8], [8])], pad=2, device="cpu")
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 2, 2]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert batch["labels"].tolist() == [[IGNORED, 6, 7], [8, IGNORED, IGNORED]]

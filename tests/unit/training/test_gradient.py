@@ -7,18 +7,18 @@ import torch
 import torch.nn.functional as functional
 
 from metier.errors import StepError
-from metier.training.batches import padded
 from metier.training.encoding import IGNORED, Example
 from metier.training.gradient import Peers, Pieces, backward, labels_in, loss_sum, refuse_severed
 from metier.training.model import LoraMethod, load_base, trainable, with_adapter
+from metier.training.packs import alone, packed, padded
 from tests.fixtures.tiny_model import make_tiny_model
 
-EXAMPLES = [
+EXAMPLES = alone([
     Example([1, 40, 41, 42, 2], [IGNORED, IGNORED, 41, 42, 2]),
     Example([1, 50, 2], [IGNORED, 50, 2]),
     Example([1, 60, 61, 62, 63, 64, 65, 2], [IGNORED, IGNORED, IGNORED, IGNORED, 63, 64, 65, 2]),
     Example([1, 70, 71, 2], [1, IGNORED, 71, 2]),
-]
+])  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +117,17 @@ def test_a_gradient_that_is_not_finite_is_refused(model):
     next(iter(weights.values())).grad[0, 0] = float("nan")
     with pytest.raises(StepError, match="not finite in 1 of 14 layers"):
         refuse_severed(weights)
+
+
+def test_a_shared_beginning_changes_neither_loss_nor_gradient(model):
+    begun = [1, *range(40, 60)]
+    rests = ([70, 71, 72, 2], [80, 2], [90, 91, 2])
+    rows = [Example(begun + rest, [IGNORED] * (len(begun) + 1) + rest[1:]) for rest in rests]
+    other = Example([1, 30, 31, 2], [IGNORED, IGNORED, 31, 2])
+    packs = packed([*rows, other], 100)
+    assert sorted(p.tokens for p in packs) == [4, 21 + 4 + 2 + 3]
+    loss, expected = gradient(model, alone([*rows, other]))
+    shared, got = gradient(model, packs)
+    assert shared == pytest.approx(loss, rel=1e-5)
+    for name in expected:
+        torch.testing.assert_close(got[name], expected[name])

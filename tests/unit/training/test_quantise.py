@@ -22,7 +22,6 @@ from metier.training.quantise import VARIABLE, find_python, quantise
 from tests.fixtures.tiny_model import make_tiny_model
 
 ROWS = [[1, *range(10 + i, 40 + i), 2] for i in range(12)]
-needs_environment = pytest.mark.skipif(find_python() is None, reason="make quantise-env")
 
 
 def silent(done: int, total: int, what: str) -> None:
@@ -46,7 +45,6 @@ def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
-@needs_environment
 def test_the_format_stands_in_the_config_and_the_output_layer_is_left_alone(quantised):
     form, folder, made, _ = quantised
     described = json.loads((folder / "config.json").read_text())["quantization_config"]
@@ -61,7 +59,6 @@ def test_the_format_stands_in_the_config_and_the_output_layer_is_left_alone(quan
     }[form]  # fmt: skip
 
 
-@needs_environment
 def test_the_folder_is_complete_and_names_no_path(quantised, model):
     _, folder, _, _ = quantised
     names = {p.name for p in folder.iterdir()}
@@ -70,7 +67,6 @@ def test_the_folder_is_complete_and_names_no_path(quantised, model):
     assert len(weights(folder)) < 0.6 * len(weights(model))
 
 
-@needs_environment
 def test_the_quantised_model_answers_nearly_as_the_whole_one_does(quantised, model):
     form, folder, _, _ = quantised
     ids = torch.tensor([ROWS[0]])
@@ -81,7 +77,6 @@ def test_the_quantised_model_answers_nearly_as_the_whole_one_does(quantised, mod
     assert {"w8a8": 0.999, "w4a16": 0.9}[form] < similarity < 1 - 1e-7
 
 
-@needs_environment
 def test_our_own_engine_serves_it(quantised):
     _, folder, _, _ = quantised
     engine = open_transformers(str(folder), TransformersEngine(dtype="float32"))
@@ -91,21 +86,18 @@ def test_our_own_engine_serves_it(quantised):
     assert response.completion_tokens > 0
 
 
-@needs_environment
 def test_gptq_reports_each_layer(quantised):
     form, _, _, told = quantised
     if form == "w4a16":
         assert [(done, total) for done, total, _ in told] == [(i, 14) for i in range(1, 15)]
 
 
-@needs_environment
 def test_the_same_model_and_rows_give_the_same_bytes(quantised, model, tmp_path):
     form, folder, _, _ = quantised
     quantise(model, tmp_path, form, ROWS, 0, silent)
     assert weights(tmp_path) == weights(folder)
 
 
-@needs_environment
 def test_a_worker_that_fails_leaves_its_last_words(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(StepError, match=r"quantisation ended with code 1: .*\w"):

@@ -1,0 +1,162 @@
+"""`metier stage`: what it says of the stages, what it refuses, and one stage alone on plain files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from metier.lineage.artifact import Artifact
+from metier.records import Dialogue, Rejection
+from metier.stages.catalogue import STAGES
+from tests.fixtures.command_line import metier, refused
+
+
+def write_pairs(path, *answers):
+    rows = (
+        {
+            "messages": [{"role": "user", "content": "How many days?"}, {"role": "assistant", "content": answer}],
+            "task": "default",
+            "source": "structured",
+        }
+        for answer in answers
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def deduplicated(ray_cluster, tmp_path_factory):
+    """What a real run said, and the folder that it wrote."""
+    folder = tmp_path_factory.mktemp("deduplicated")
+    pairs = write_pairs(folder / "pairs.jsonl", "It is 30 days.", "It is 30 days.", "It is 12 weeks.")
+    return metier("stage", "deduplicate", "--input", pairs, "--output", folder / "out"), folder / "out"
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    return write_pairs(tmp_path / "pairs.jsonl", "It is 30 days.", "It is 12 weeks.")
+
+
+def test_the_list_shows_every_stage_and_every_setting_uncut():
+    shown = metier("stage", "--list").out
+    words = set(shown.split())
+    assert set(STAGES) <= words
+    assert {"keep_distinct_identifiers", "teacher.engine", "unanswerable_per_document", "method.rank"} <= words
+    assert metier("stage").out == shown
+
+
+def test_types_with_brackets_are_shown(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "tuple[str, ...]" in metier("stage", "blend", "--list").out
+
+
+def test_one_stage_is_shown_alone():
+    shown = metier("stage", "filter", "--list").out
+    assert "--input dialogues=" in shown
+    assert "min_grounded_share" in shown
+    assert "train_fraction" not in shown
+
+
+def test_a_script_is_told_inputs_columns_settings_and_outputs():
+    (said,) = json.loads(metier("stage", "review", "--list", "--json").out)
+    assert said["stage"] == "review"
+    assert said["inputs"]["dialogues"]["columns"]["messages"].startswith("list<")
+    assert said["inputs"]["verdicts"] == {
+        "about": "file of verdicts (JSONL or Parquet)",
+        "optional": True,
+        "columns": None,
+    }
+    assert said["settings"]["properties"]["sample_size"]["default"] == 50
+    assert {"reason", "evidence"} <= set(said["outputs"]["rejected"])
+    assert said["outputs"]["sample.jsonl"] == "the sample to look at"
+    assert [one["stage"] for one in json.loads(metier("stage", "--list", "--json").out)] == list(STAGES)
+
+
+def test_plain_rows_go_in_and_tables_with_reasons_come_out(deduplicated):
+    outcome, out = deduplicated
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[-1] == f"deduplicate: 3 read, 2 kept, rejected: exact_duplicate 1 -> {out}"
+    made = Artifact(out)
+    assert {d.answer for d in made.records(Dialogue)} == {"It is 30 days.", "It is 12 weeks."}
+    (lost,) = made.records(Rejection, "rejected")
+    assert lost.evidence.startswith("repeats ")
+
+
+def test_the_output_of_one_stage_is_the_input_of_the_next(deduplicated, tmp_path):
+    _, before = deduplicated
+    outcome = metier("stage", "review", "--input", before, "--output", tmp_path / "out", "--json",
+                     "--set", "sample_size=1", "--on", "batch_rows=7")  # fmt: skip
+    done = json.loads(outcome.out.splitlines()[-1])
+    assert done == {
+        "event": "done",
+        "stage": "review",
+        "output": str(tmp_path / "out"),
+        "read": 2,
+        "kept": 2,
+        "rejected": {},
+    }
+    made = Artifact(tmp_path / "out")
+    assert made.manifest.inputs == {"dialogues": Artifact(before).fingerprint}
+    assert made.manifest.config["sample_size"] == 1
+    assert made.receipts()[-1]["resources"]["batch_rows"] == 7
+
+
+def test_a_stage_may_write_over_its_own_output_and_over_no_other(ray_cluster, pairs, tmp_path):
+    command = ("--input", pairs, "--output", tmp_path / "out")
+    metier("stage", "review", *command)
+    write_pairs(pairs, "It is 7 hours.")
+    assert metier("stage", "review", *command).code == 0
+    assert [d.answer for d in Artifact(tmp_path / "out").records(Dialogue)] == ["It is 7 hours."]
+    assert "holds something else" in refused("stage", "deduplicate", *command)
+
+
+def test_a_day_is_a_setting_without_quotes(tmp_path):
+    said = refused("stage", "filter", "--output", tmp_path / "out", "--set", "as_of=2026-01-31")
+    assert "--input dialogues=PATH is needed" in said  # and not that the day is none
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--set", "treshold=1"], "stage deduplicate: treshold: unknown key; did you mean 'threshold'?"),
+        (["--set", "threshold=high"], "threshold: Input should be a valid number"),
+        (["--set", "threshold"], "'threshold' is not KEY=VALUE"),
+        (["--set", "threshold=1", "--set", "threshold.low=1"], "threshold was given a value of its own before"),
+        (["--on", "gpu=1"], "--on: gpu: unknown key; did you mean 'gpus'?"),
+        (["--input", "questions=x.jsonl"], "no input 'questions'; it takes dialogues"),
+    ],
+)
+def test_what_a_stage_does_not_take_is_refused(pairs, tmp_path, words, says):
+    said = refused("stage", "deduplicate", "--input", pairs, "--output", tmp_path / "out", *words)
+    assert says in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_that_are_missing_or_no_tables_are_refused(pairs, tmp_path):
+    command = ("stage", "deduplicate", "--output", tmp_path / "out")
+    (tmp_path / "empty.jsonl").touch()
+    assert "--input dialogues=PATH is needed (dialogues)" in refused(*command)
+    assert "--input dialogues is given twice" in refused(*command, "--input", pairs, "--input", f"dialogues={pairs}")
+    assert "there is no such file" in refused(*command, "--input", tmp_path / "none.jsonl")
+    assert "the table is empty" in refused(*command, "--input", tmp_path / "empty.jsonl")
+    assert "a table is .jsonl or .parquet" in refused(*command, "--input", tmp_path)
+
+
+def test_a_manifest_of_something_else_is_neither_read_nor_written_over(pairs, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "manifest.json").write_text('{"name": "a web page"}')
+    for command in (("--input", site, "--output", tmp_path / "out"), ("--input", pairs, "--output", site)):
+        assert "does not describe an output" in refused("stage", "deduplicate", *command)
+    assert (site / "manifest.json").read_text() == '{"name": "a web page"}'
+
+
+def test_the_output_must_be_a_folder(pairs):
+    assert "that is a file; name a folder" in refused("stage", "deduplicate", "--input", pairs, "--output", pairs)
+    assert "--output FOLDER is needed" in refused("stage", "deduplicate", "--input", pairs)
+
+
+def test_an_unknown_stage_comes_with_the_nearest_one():
+    assert "did you mean filter?" in refused("stage", "fliter", "--list")
+    assert "see --list" in refused("stage", "zzz")

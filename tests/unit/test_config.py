@@ -1,0 +1,65 @@
+"""The two bases of settings: strict, frozen, and only one of them identity."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import Field, ValidationError
+
+from metier.config import Resources, StageConfig
+
+
+class Inner(StageConfig):
+    limit: float = Field(0.5, gt=0)
+    """How much."""
+
+
+class Outer(StageConfig):
+    words: tuple[str, ...] = ("a",)
+    """Which."""
+    inner: Inner = Inner()
+    """More."""
+
+
+def test_identity_holds_every_field_and_every_default():
+    assert Outer().identity() == {"words": ["a"], "inner": {"limit": 0.5}}
+    assert json.loads(json.dumps(Outer().identity())) == Outer().identity()
+
+
+def test_a_default_that_is_spelt_out_is_the_same_identity():
+    assert Outer(words=("a",), inner=Inner(limit=0.5)).identity() == Outer().identity()
+    assert Outer(inner=Inner(limit=0.6)).identity() != Outer().identity()
+
+
+@pytest.mark.parametrize("given", [{"word": ["a"]}, {"inner": {"limits": 1}}, {"inner": {"limit": 0}}, {"words": 7}])
+def test_what_is_unknown_out_of_bounds_or_of_another_type_is_refused(given):
+    with pytest.raises(ValidationError):
+        Outer.model_validate(given)
+
+
+def test_a_default_out_of_bounds_is_refused_too():
+    class Careless(StageConfig):
+        limit: int = Field(0, ge=1)
+
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        Careless()
+
+
+def test_settings_do_not_change_under_a_stage():
+    with pytest.raises(ValidationError, match="frozen"):
+        Outer().words = ("b",)
+
+
+def test_the_text_under_a_field_is_its_description():
+    assert Inner.model_fields["limit"].description == "How much."
+
+
+@pytest.mark.parametrize("given", [{"cpus": 0}, {"gpus": -1}, {"workers": 0}, {"batch_rows": 0}, {"machines": 1}])
+def test_resources_have_bounds(given):
+    with pytest.raises(ValidationError):
+        Resources(**given)
+
+
+def test_resources_have_no_identity():
+    assert not hasattr(Resources(), "identity")

@@ -1,0 +1,197 @@
+"""The experiment file: what is read, where its paths lead, and how each fault is named."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from metier.config import Resources
+from metier.errors import InputError
+from metier.experiment import Stages, load
+from metier.inference.engines import HttpEngine, TransformersEngine
+from metier.stages.catalogue import STAGES
+from metier.stages.ingest import FolderSpec, PackageSpec
+
+SMALLEST = "name: x\nsources: [{folder: docs}]\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a text as an experiment file that lies in `tmp_path`."""
+
+    def read(text: str):
+        file = tmp_path / "experiment.yaml"
+        file.write_text(textwrap.dedent(text))
+        return load(file)
+
+    return read
+
+
+@pytest.fixture
+def refused(read):
+    """The one line that refuses a text."""
+
+    def refused(text: str) -> str:
+        with pytest.raises(InputError, match="experiment.yaml") as fault:
+            read(text)
+        assert "\n" not in str(fault.value)
+        return str(fault.value)
+
+    return refused
+
+
+def test_two_keys_are_enough(read):
+    experiment = read(SMALLEST)
+    assert experiment.stages == Stages()
+    assert experiment.models.base == "smollm2-135m-instruct"
+
+
+def test_every_stage_can_be_set_but_the_one_that_shares_its_settings():
+    assert set(STAGES) - set(Stages.model_fields) == {"anonymise_dialogues"}
+
+
+def test_sources_and_engines_are_told_apart_by_their_keys(read):
+    experiment = read("""
+        name: x
+        sources:
+          - {folder: docs, glob: "*.md"}
+          - {python_package: ray, modules: [ray.data]}
+        stages:
+          synthesise: {teacher: {engine: {engine: http, base_url: "http://h/v1", model: m}}}
+          exam: {engine: {engine: transformers}}
+        """)
+    assert [type(s) for s in experiment.sources] == [FolderSpec, PackageSpec]
+    assert isinstance(experiment.stages.synthesise.teacher.engine, HttpEngine)
+    assert isinstance(experiment.stages.exam.engine, TransformersEngine)
+
+
+def test_relative_paths_are_seen_from_the_file(read, tmp_path):
+    experiment = read("""
+        name: x
+        sources: [{folder: docs}, {folder: /else/where}]
+        exam: exams/a.yaml
+        verdicts: ../v.jsonl
+        models: {base: ./model, teacher: owner/name, embedder: all-minilm-l6-v2}
+        """)
+    assert [s.folder for s in experiment.sources] == [str(tmp_path / "docs"), "/else/where"]
+    assert experiment.exam == str(tmp_path / "exams" / "a.yaml")
+    assert Path(experiment.verdicts).resolve() == (tmp_path.parent / "v.jsonl").resolve()
+    assert experiment.models.base == str(tmp_path / "model")
+    assert (experiment.models.teacher, experiment.models.embedder) == ("owner/name", "all-minilm-l6-v2")
+
+
+def test_a_model_folder_beside_the_file_never_reads_as_a_hub_id(read, tmp_path, monkeypatch):
+    read(SMALLEST + "models: {base: ./owner/name}\n")
+    monkeypatch.chdir(tmp_path)
+    assert load(Path("experiment.yaml")).models.base == str(tmp_path / "owner" / "name")
+
+
+def test_the_home_folder_may_be_written_short(read, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    experiment = read("name: x\nsources: [{folder: ~/docs}]\nexam: ~/exam.yaml\n")
+    assert experiment.exam == "/home/someone/exam.yaml"
+    assert experiment.sources[0].folder == "/home/someone/docs"
+
+
+def test_no_exam_and_no_verdicts_are_no_paths(read):
+    assert (read(SMALLEST).exam, read(SMALLEST).verdicts) == ("", "")
+
+
+def test_a_day_needs_no_quotes(read):
+    assert read(SMALLEST + "stages: {filter: {as_of: 2026-01-31}}\n").stages.filter.as_of == "2026-01-31"
+
+
+def test_parts_may_be_written_once_and_merged_in(read):
+    experiment = read("""
+        name: x
+        sources: [{folder: docs}]
+        resources:
+          train: &big {cpus: 4, workers: 2}
+          exam:
+            <<: *big
+            workers: 3
+        """)
+    assert experiment.resources.exam == Resources(cpus=4, workers=3)
+
+
+def test_resources_of_a_stage_that_is_not_named_are_the_default(read):
+    on = read(SMALLEST + "resources: {default: {batch_rows: 7}, train: {workers: 2}}\n").resources.of
+    assert on("chunk") == on("exam") == Resources(batch_rows=7)
+    assert on("train") == Resources(workers=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("models: {bas: m}", "models.bas: unknown key; did you mean 'base'?"),
+        ("stages: {deduplicat: {}}", "stages.deduplicat: unknown key; did you mean 'deduplicate'?"),
+        ("stages: {train: {method: {ranc: 8}}}", "ranc: unknown key; did you mean 'rank'?"),
+        ("resources: {train: {gpu: 1}}", "resources.train.gpu: unknown key; did you mean 'gpus'?"),
+        (
+            "stages: {exam: {engine: {engine: vllm, max_model_length: 9}}}",
+            "max_model_length: unknown key; did you mean 'max_model_len'?",
+        ),
+    ],
+)
+def test_an_unknown_key_comes_with_the_nearest_one_of_its_place(refused, text, says):
+    assert says in refused(SMALLEST + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        (SMALLEST + "stages: {exam: {engine: {engine: transformers, max_num_seqs: 9}}}", "batch_rows, dtype, engine"),
+        ("name: x\nsources: [{folder: d, modules: [m]}]", "folder, glob, prefix"),
+    ],
+)
+def test_a_key_of_another_member_of_a_union_is_not_proposed(refused, text, known):
+    assert refused(text).endswith(f"unknown key; known keys: {known}")
+
+
+def test_a_key_that_is_near_nothing_comes_with_all_of_its_place(refused):
+    said = refused(SMALLEST + "models: {zzz: 1}")
+    assert said.endswith("models.zzz: unknown key; known keys: base, embedder, formats, teacher")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sources: [{folder: d}]", "name: this key is needed"),
+        ("name: x", "sources: this key is needed"),
+        ("name: x\nsources: []", "sources"),
+        ("name: Not Fit\nsources: [{folder: d}]", "name: String should match"),
+        ("name: x\nsources: [{}]", "a source is `folder: PATH` or `python_package: NAME`"),
+        ("name: x\nsources: [{python_package: a-b}]", "python_package: String should match"),
+        (SMALLEST + "models: {formats: [w2a2]}", "models.formats.0: Input should be 'w4a16' or 'w8a8' (given: 'w2a2')"),
+        (SMALLEST + "stages: {exam: {engine: {engine: oracle}}}", "'vllm', 'transformers', 'http'"),
+        (SMALLEST + "stages: {split: {train_fraction: 0.9, dev_fraction: 0.1}}", "stages.split"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(refused, text, says):
+    assert says in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name: x\nname: y\n", "line 2: the key 'name' is given twice"),
+        (SMALLEST + "stages:\n  train: {epochs: 1}\n  train: {epochs: 2}\n", "line 5: the key 'train' is given twice"),
+        ("name: x\nsources: [\n", "line 3"),
+        ("name: !!python/object/apply:os.getcwd []\n", "line 1: could not determine a constructor"),
+        ("? [a, b]\n: 1\n", "line 1"),
+        ("just words", "an experiment is a mapping"),
+        ("", "an experiment is a mapping"),
+    ],
+)
+def test_what_is_no_experiment_file_is_named_with_its_line(refused, text, says):
+    assert says in refused(text)
+
+
+def test_what_is_no_text_file_is_refused(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
+    for path, says in ((tmp_path, "not a text file"), (tmp_path / "latin.yaml", "not a text file"),
+                       (tmp_path / "none.yaml", "metier init")):  # fmt: skip
+        with pytest.raises(InputError, match=says):
+            load(path)
