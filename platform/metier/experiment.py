@@ -195,12 +195,19 @@ def explained(error: ValidationError, model: type[BaseModel]) -> str:
     place = ".".join(str(p) for p in fault["loc"])
     if fault["type"] == "extra_forbidden":
         known = _keys_at(model, fault["loc"][:-1])
-        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-        return f"{place}: unknown key; {hint}"
+        return f"{place}: unknown key; {_nearest([str(fault['loc'][-1])], known) or 'known keys: ' + ', '.join(known)}"
     if fault["type"] == "missing":
         return f"{place}: this key is needed"
-    return f"{place}: {fault['msg']} (given: {str(fault['input'])[:60]!r})"
+    text = f"{place}: {fault['msg']} (given: {str(fault['input'])[:60]!r})"
+    if isinstance(fault["input"], dict):  # no member of a union knows this mapping
+        return " ".join([text, _nearest(list(map(str, fault["input"])), _keys_at(model, fault["loc"]))]).strip()
+    return text
+
+
+def _nearest(given: list[str], known: list[str]) -> str:
+    """A question with the known key that is nearest to one of those that are not known; empty where none is near."""
+    near = [key for one in given if one not in known for key in difflib.get_close_matches(one, known, n=1, cutoff=0.5)]
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def _keys_at(model: Any, path: tuple[int | str, ...]) -> list[str]:

@@ -61,7 +61,7 @@ def test_a_missing_file_and_a_missing_folder(folder):
 def test_an_empty_corpus(folder):
     (folder / "empty").mkdir()
     file = experiment(folder, sources=[{"folder": "empty"}])
-    assert "no documents" in refused("run", file, "--store", folder / "store")
+    assert "no document in it" in refused("run", file, "--store", folder / "store")
 
 
 def test_a_model_folder_without_weights(folder):
