@@ -87,6 +87,10 @@ def run(
         _refuse_small_disk(opened, experiment.resources.min_free_disk_gb)
     with watching(as_json) as watcher:
         made = run_plan(decisions, opened, watcher, local_ray)
+    if all(d.artifact for d in decisions) and "register" in made:
+        from metier.stages.register import put_into_production
+
+        put_into_production(opened.root, made["register"].folder.relative_to(opened.root).as_posix())
     reused = sum(1 for d in decisions if d.artifact)
     took = time.monotonic() - began
     summary = f"{len(decisions)} steps, {reused} reused, in {took / 60:.1f} min" if took > 90 else (

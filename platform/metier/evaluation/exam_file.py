@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +52,8 @@ class WrittenQuestion(StageConfig):
             raise ValueError("a point is empty")
         if (self.format == "json") != bool(self.json_keys):
             raise ValueError("json_keys go with format json")
+        if self.format == "json" and set(_json_object(self.answer)) != set(self.json_keys):
+            raise ValueError("with format json the answer is a JSON object with exactly the keys of json_keys")
         return self
 
     def record(self, abstention: str) -> Question:
@@ -68,6 +71,15 @@ class WrittenQuestion(StageConfig):
             written_by="hand",
             uri=self.uri,
         )
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """The object that a text is; an empty one where it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_exam(path: Path, abstention: str) -> list[Question]:

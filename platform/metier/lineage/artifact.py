@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 
 from metier.errors import InputError, StepError
 from metier.lineage.fingerprint import digest, file_digest, rows_digest
-from metier.lineage.manifest import MANIFEST, Counts, FileEntry, Manifest
+from metier.lineage.manifest import MANIFEST, Counts, FileEntry, Manifest, flush
 from metier.records import Record
 
 R = TypeVar("R", bound=Record)
@@ -121,6 +120,7 @@ class Writer:
             if name.split("/")[0] == WORK or name.startswith(RECEIPT):
                 continue
             rows = self._rows[name][0] if name in self._rows else None
+            flush(path)
             entries.append(FileEntry(path=name, bytes=path.stat().st_size, digest=file_digest(path), rows=rows))
         return entries
 
@@ -138,13 +138,4 @@ class Writer:
         manifest = Manifest(stage=stage, step=step, revision=revision, config=config, inputs=inputs, counts=counts,
                             files=tuple(entries), content=digest(content))  # fmt: skip
         manifest.write(self.folder)
-        _flush(self.folder)
         return Artifact(self.folder)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

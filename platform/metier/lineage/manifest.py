@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,7 +57,18 @@ class Manifest(BaseModel):
         text = json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
         temporary = folder / (MANIFEST + ".tmp")
         temporary.write_text(text + "\n", encoding="utf-8")
+        flush(temporary)
         temporary.replace(folder / MANIFEST)
+        flush(folder)
+
+
+def flush(path: Path) -> None:
+    """Puts a file or a folder's entries onto the disk, so that a power cut can't take them back."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def step_key(step: str, revision: int, config: dict[str, Any], inputs: dict[str, str]) -> str:

@@ -84,6 +84,7 @@ def engine_kwargs(settings: ServeSettings, release: Release) -> dict[str, Any]:
         "max_model_len": release.max_model_len,
         "max_num_seqs": settings.max_num_seqs,
         "enable_prefix_caching": True,
+        "generation_config": "vllm",  # a model's own penalties would answer otherwise than in the exam
         "enforce_eager": not settings.gpus,
         "disable_log_stats": True,
     }

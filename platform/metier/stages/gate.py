@@ -27,10 +27,12 @@ class Config(StageConfig):
     min_slice: int = Field(10, ge=1, le=10_000)
     """Slices with fewer questions are shown, but decide nothing."""
     require_improvement: bool = True
-    """Refuse a model whose gain over the best baseline may be zero (95 % interval)."""
+    """Refuse a model, or a format of it, whose gain over the best baseline may be zero (95 % interval)."""
 
 
-def _verdict(context: Context[Config], grades: str, model: str, whole: dict[str, Grade]) -> FormatVerdict:
+def _verdict(
+    context: Context[Config], grades: str, model: str, whole: dict[str, Grade], baselines: dict[str, dict[str, Grade]]
+) -> FormatVerdict:
     described = json.loads((Path(context.location(model)) / "quantise.json").read_text(encoding="utf-8"))
     name = described["format"]
     if not described["executable"]:
@@ -39,7 +41,7 @@ def _verdict(context: Context[Config], grades: str, model: str, whole: dict[str,
     small = next((g for label, g in sorted(found.items()) if label.endswith(RETRIEVING)), None)
     if small is None:
         raise InputError(f"{context.step}: {grades} holds no grades with retrieval for {name}")
-    return format_verdict(
+    kept = format_verdict(
         name,
         small,
         whole,
@@ -47,6 +49,16 @@ def _verdict(context: Context[Config], grades: str, model: str, whole: dict[str,
         min_slice=context.config.min_slice,
         bytes_=described["bytes_after"],
     )
+    if not (kept.passed and context.config.require_improvement):
+        return kept
+    # what ships must itself be surely better, not only near to something that is
+    worst = min(
+        (compare(small, g, (kept.candidate, b)) for b, g in baselines.items()), key=lambda c: c.low, default=None
+    )
+    if worst is None or worst.low > 0:
+        return kept
+    why = f"{kept.why}, but does not surely beat {worst.baseline}: {worst.difference:+.3f} (from {worst.low:+.3f})"
+    return dataclasses.replace(kept, passed=False, why=why)
 
 
 def run(context: Context[Config]) -> Counts:
@@ -58,7 +70,7 @@ def run(context: Context[Config]) -> Counts:
     baselines = by_candidate(list(context.records("baseline", Grade)))
     comparisons = [compare(tuned[label], grades, (label, name)) for name, grades in sorted(baselines.items())]
     pairs = zip(context.parts("quantised"), context.parts("models"), strict=True)
-    formats = [_verdict(context, grades, model, tuned[label]) for grades, model in pairs]
+    formats = [_verdict(context, grades, model, tuned[label], baselines) for grades, model in pairs]
     decision = decide(comparisons, formats, tuned=label, require_improvement=context.config.require_improvement)
     context.output.json(OUTPUT, dataclasses.asdict(decision))
     return Counts()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -65,11 +66,30 @@ def derived(documents: Iterator[Document], again: Iterator[Document], config: Co
     ]
 
 
+def placed(written: list[Question], documents: Iterable[Document], file: str) -> list[Question]:
+    """Written questions under the documents that they name, so that nothing written from these is trained on.
+
+    Raises InputError when a question names a document that is not there.
+    """
+    named = {q.uri for q in written if q.uri}
+    homes = {d.uri: d for d in documents if d.uri in named}
+    for question in written:
+        if question.uri and question.uri not in homes:
+            raise InputError(f"{file}: no document is called {question.uri!r} (question {question.prompt[:60]!r})")
+    return [
+        dataclasses.replace(q, id="", root_id=homes[q.uri].root_id, parent_ids=(homes[q.uri].id,)) if q.uri else q
+        for q in written
+    ]
+
+
 def run(context: Context[Config]) -> Counts:
     """Writes the table of questions. Raises InputError when neither the documents nor a file give any."""
     records = (context.records("documents", Document) for _ in range(2))
     questions = derived(next(records), next(records), context.config)
-    written = read_exam(Path(context.location("written")), ABSTENTION) if context.has("written") else []
+    written: list[Question] = []
+    if context.has("written"):
+        file = context.location("written")
+        written = placed(read_exam(Path(file), ABSTENTION), context.records("documents", Document), file)
     prompts = {q.prompt.lower() for q in written}
     exam = [*(q for q in questions if q.prompt.lower() not in prompts), *written]
     if not any(q.split == "final" for q in exam):
@@ -80,7 +100,7 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name="questions",
-    revision=2,
+    revision=3,
     summary="Writes the exam from the dev and final documents, with ground truth, and adds the hand-written questions.",
     config=Config,
     inputs={

@@ -68,9 +68,17 @@ def run(context: Context[Config]) -> Counts:
         "gate": {"why": decision["why"], "comparisons": decision["comparisons"]},
     }  # fmt: skip
     context.output.json(OUTPUT, release)
-    place = _within(context.output.folder, store)
-    register_release(store, context.config.model, place, digest(release), _tags(release))
+    put_into_production(store, _within(context.output.folder, store))
     return Counts()
+
+
+def put_into_production(store: Path, place: str) -> None:
+    """Gives the release at `place` in the store the alias `production`. Doing it again changes nothing.
+
+    A run whose settings went back to earlier ones reuses their release, and that one must then be served again.
+    """
+    release = json.loads((store / place / OUTPUT).read_text(encoding="utf-8"))
+    register_release(store, release["name"], place, digest(release), _tags(release))
 
 
 def _shipped(context: Context[Config], form: str) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from metier.config import StageConfig
-from metier.errors import InputError
+from metier.errors import InputError, StepError
 from metier.execution.dataflow import Operator, rows_in, stream, write_outcome
 from metier.execution.generation import generate
 from metier.execution.step import Context, Input, Stage
@@ -34,6 +34,7 @@ NAME = "synthesise"
 SPLITS = ("train", "dev")
 MIN_ANSWER_WORDS, MAX_ANSWER_WORDS = 5, 40
 MIN_SHARED_WORDS = 2
+MAX_FAILED = 0.1  # share of requests to the teacher; more is a broken teacher, and a run that goes on would hide it
 # what a passage's line begins with: `name(signature): `, "- `name` (type): ", "name returns: ", "Parameter `x` of y (type): "
 _HEAD = re.compile(r"^(- |Parameter )?`?[\w.*]+`?( of [\w.]+)?( ?\(.*?\)| returns)?: ((Note|Warning): )?")
 _CODE = re.compile(r"`[^`]+`|\b\w+(?:[._]\w+)+")  # names as code writes them: `x`, a.b, a_b
@@ -126,7 +127,10 @@ def taught(context: Context[Config]) -> Iterator[Dialogue | Rejection]:
         )
         for p in passages.values()
     ]
-    replies = generate(requests, teacher.engine, _model(context), context.resources, context.progress)
+    replies = list(generate(requests, teacher.engine, _model(context), context.resources, context.progress))
+    failed = [r for r in replies if r.error]
+    if len(failed) > MAX_FAILED * len(requests):
+        raise StepError(f"{context.step}: {len(failed)} of {len(requests)} replies failed, first: {failed[0].error}")
     for reply in sorted(replies, key=lambda r: r.id):  # the order in which they arrive is nobody's choice
         yield pair_from(passages[reply.id], reply, ask, choose)
 

@@ -135,7 +135,8 @@ def train(run: Run) -> History:
 def _packs(run: Run) -> tuple[list[Pack], list[Pack]]:
     """Training and validation packs. Beginnings are shared where this model then computes the same as without that.
 
-    A model with windowed attention or a recurrence doesn't: it is asked with the pack that shares most.
+    A model with windowed attention or a recurrence doesn't: it is asked with the pack that shares most and with the one
+    that reaches farthest back.
     """
     most = run.recipe.batch_tokens
     packs, held_out = packed(run.train, most), packed(run.validation, most)
@@ -143,10 +144,11 @@ def _packs(run: Run) -> tuple[list[Pack], list[Pack]]:
     if not sharing:
         return packs, held_out
     fullest = max(sharing, key=lambda p: (len(p.examples), p.shared))
+    farthest = max(sharing, key=lambda p: max(len(e.ids) for e in p.examples))
     run.model.eval()
-    shared, apart = _loss(run, [fullest]), _loss(run, alone(fullest.examples))
+    losses = [(_loss(run, [p]), _loss(run, alone(p.examples))) for p in (fullest, farthest)]
     run.model.train()
-    if math.isclose(shared, apart, rel_tol=SAME_LOSS):
+    if all(math.isclose(shared, apart, rel_tol=SAME_LOSS) for shared, apart in losses):
         return packs, held_out
     return alone(run.train), alone(run.validation)
 

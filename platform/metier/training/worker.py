@@ -38,7 +38,8 @@ def write_rows(path: Path, rows: Iterable[Any]) -> None:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open(encoding="utf-8") as file:  # splitlines would also cut at U+2028, which texts hold
+        return [json.loads(line) for line in file]
 
 
 @dataclasses.dataclass(frozen=True)
