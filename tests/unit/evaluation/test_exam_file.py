@@ -44,6 +44,10 @@ def test_a_written_question_is_a_final_one(tmp_path):
         ("- {question: 'What is it?', answer: It., points: [it], slice: history}\n", "entry 1: slice"),
         ("- {question: 'What is it?', answer: It., points: [it], slice: factual, pionts: 1}\n", "entry 1: pionts"),
         ("- {question: 'What is it?', answer: '{}', points: [it], slice: format, format: json}\n", "json_keys"),
+        (
+            "- {question: 'What is it?', answer: 'It is 5.', points: ['5'], slice: format, format: json, json_keys: [a]}\n",
+            "the answer is a JSON object",
+        ),
         ("just words", "is a list of questions"),
         ("- [unclosed", "line 1: not YAML"),
     ],

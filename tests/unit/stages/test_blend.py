@@ -107,7 +107,7 @@ def test_quotas_leave_the_tasks_balanced(blended):
     assert sorted(d.task for d in kept) == ["number"] * 2 + ["purpose"] * 2 + ["unanswerable"] * 2
     assert len(validation) == 2
     assert len(lost) == 32 - 8
-    few, _, _ = rows_of(blended(name="two", max_tokens=1000))
+    few, _, _ = rows_of(blended(name="two", max_tokens=1000, questions_per_context=1))
     assert 1 <= len(few) < 20
 
 

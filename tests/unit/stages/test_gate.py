@@ -100,3 +100,13 @@ def test_exams_that_differ_are_refused(tmp_path):
         decided(tmp_path, TUNED, grades("base", [0.1] * 39))
     with pytest.raises(InputError, match="not examined with retrieval"):
         decided(tmp_path / "other", TUNED[:40], BASE)
+
+
+def test_a_format_that_is_near_the_tuned_but_not_surely_better_than_the_base_stays_home(tmp_path):
+    base = [0.0, 1.0] * 20
+    tuned = [*grades("tuned", base), *grades("tuned+retrieval", [0.2, 1.0] * 20)]
+    small = [("w8a8", True, 100, grades("tuned-w8a8+retrieval", [1.0, 0.2] * 20))]
+    found = decided(tmp_path, tuned, grades("base+retrieval", base), small)
+    assert found["passed"] is True
+    assert found["ships"]["format"] == "none"
+    assert "does not surely beat base+retrieval" in found["formats"][0]["why"]

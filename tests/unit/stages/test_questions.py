@@ -12,7 +12,8 @@ from metier.execution.runner import run_plan
 from metier.lineage.source import PathSource
 from metier.lineage.store import Store
 from metier.records import Document, Passage, Question
-from metier.stages import chunk, ingest, questions, split
+from metier.stages import chunk, decontaminate, ingest, questions, split
+from tests.fixtures.stage_alone import dialogue
 
 EXAM = "- {question: 'How tall is the tower?', answer: 90 metres., points: ['90'], slice: numeric}\n"
 
@@ -64,3 +65,19 @@ def test_no_question_for_the_final_exam_is_refused(folder, tmp_path, ray_cluster
     none = questions.PerSlice(numeric=0, factual=0, usage=0, format=0, unanswerable=0)
     with pytest.raises(InputError, match="no question for the final exam"):
         run_plan(make_plan(steps(folder, final=none)[1:], Store(tmp_path / "s")), Store(tmp_path / "s"), Silent())
+
+
+def test_a_written_question_keeps_its_document_out_of_training(folder, tmp_path, ray_cluster):
+    exam = tmp_path / "exam.yaml"
+    exam.write_text(EXAM.replace("slice: numeric", "slice: numeric, uri: tower0.md"))
+    store = Store(tmp_path / "s")
+    made = run_plan(make_plan(steps(folder, PathSource(str(exam))), store), store, Silent())
+    home = next(d for d in made["split"].records(Document) if d.uri == "tower0.md")
+    asked = next(q for q in made["questions"].records(Question) if q.written_by == "hand")
+    assert (asked.root_id, asked.parent_ids) == (home.root_id, (home.id,))
+    pair = dialogue("How tall is it?", "90 metres.", root_id=home.root_id)
+    kept = decontaminate.operator(decontaminate.Exam([asked], decontaminate.Config()))([pair])
+    assert [r.reason for r in kept] == [decontaminate.DOCUMENT]
+    exam.write_text(EXAM.replace("slice: numeric", "slice: numeric, uri: none.md"))
+    with pytest.raises(InputError, match=r"no document is called 'none\.md'"):
+        run_plan(make_plan(steps(folder, PathSource(str(exam)))[1:], store), store, Silent())

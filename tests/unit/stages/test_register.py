@@ -5,7 +5,7 @@ import pytest
 from metier.errors import GateError, InputError
 from metier.lineage.store import Store
 from metier.serving.registry import production
-from metier.stages.register import OUTPUT
+from metier.stages.register import OUTPUT, put_into_production
 from tests.fixtures.tiny_release import decision, make_artifacts, put, run_register
 
 
@@ -68,3 +68,12 @@ def test_inputs_of_another_store_are_refused(made, tmp_path):
     with pytest.raises(InputError, match="not in the store"):
         run_register(tmp_path / "other", parts)
     assert not (tmp_path / "other" / "mlflow.db").exists()
+
+
+def test_an_earlier_release_can_be_put_back_into_production(made):
+    root, parts = made
+    first = run_register(root, parts, key="first")
+    run_register(root, gated(root, parts, passed=True, ships="w8a8"), key="second")
+    assert production(root).release == "register/second"
+    put_into_production(root, "register/first")
+    assert production(root).release == f"register/{first.folder.name}"

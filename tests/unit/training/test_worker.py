@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 from metier.records import Question
 from metier.retrieval.prompt import ABSTENTION, prompt_messages
 from metier.training import checkpoints, worker
+from metier.training.encoding import Example
 from metier.training.gradient import Peers
 from tests.fixtures.tiny_model import make_tiny_model
 from tests.fixtures.training_job import make_job
@@ -105,3 +106,11 @@ def test_what_is_not_ours_is_not_hidden(tmp_path):
     with pytest.raises(KeyError):
         worker.work(tmp_path, Peers(), "cpu")
     assert not (tmp_path / worker.RESULT).exists()
+
+
+def test_a_text_with_a_line_separator_of_its_own_stays_one_row(tmp_path):
+    row = Example([1, 2], [1, 2])
+    path = tmp_path / "rows.jsonl"
+    asked = Question(prompt="a\u2028b\u0085c", reference="", points=("x",), slice="factual", task="t", split="dev")
+    worker.write_rows(path, [worker.DevQuestion(asked, ()), row])
+    assert [r.get("question", {}).get("prompt") for r in worker._rows(path)] == [asked.prompt, None]
