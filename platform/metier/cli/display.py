@@ -6,7 +6,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -90,10 +91,13 @@ class LiveWatcher(PlainWatcher):
 
 
 class JsonWatcher:
-    """One JSON object a line on standard output, for scripts."""
+    """One JSON object a line on the given stream, for scripts."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def _say(self, **event: object) -> None:
-        print(json.dumps(event), flush=True)
+        print(json.dumps(event), file=self._stream, flush=True)
 
     def started(self, step: Step) -> None:
         """A `started` event."""
@@ -113,9 +117,10 @@ class JsonWatcher:
 @contextmanager
 def watching(as_json: bool) -> Iterator[Watcher]:
     """The watcher that fits where the output goes."""
-    console = Console(stderr=as_json)
+    console, stdout = Console(stderr=as_json), sys.stdout
     if as_json:
-        yield JsonWatcher()
+        with redirect_stdout(sys.stderr):  # libraries print what they like; what scripts read holds the events alone
+            yield JsonWatcher(stdout)
     elif not sys.stdout.isatty():
         yield PlainWatcher(console)
     else:

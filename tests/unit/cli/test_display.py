@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import time
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_terminal_gets_a_bar_that_goes_when_the_step_ends(tmp_path):
 
 
 def test_scripts_get_one_object_a_line(tmp_path, capsys):
-    run(tmp_path, JsonWatcher(), rows=3, longest=2)
+    run(tmp_path, JsonWatcher(sys.stdout), rows=3, longest=2)
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(e["event"], e["step"]) for e in events] == [
         ("started", "write"), ("finished", "write"), ("started", "keep"), ("finished", "keep")
