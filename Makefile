@@ -23,8 +23,9 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two processes, as much of a test's time is another process starting; tests of one file stay together.
 unit: install quantise-env browser
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 install: $(INSTALLED)  ## the environment (.venv)
 

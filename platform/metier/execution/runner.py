@@ -59,15 +59,15 @@ def _make(step: Step, made: dict[str, Artifact], store: Store, watcher: Watcher)
     if fingerprints is None:
         raise StepError(f"{step.name}: an input was not made before it")
     key = key_of(step, fingerprints)
-    found = store.find(step.name, key)
-    if found:
-        watcher.finished(step, found, 0.0, True)
-        return found
-    with store.writing(step.name, key) as writer:
+    with store.alone(step.name, key):
+        found = store.find(step.name, key)  # another run may have made it since this one was planned
+        if found:
+            watcher.finished(step, found, 0.0, True)
+            return found
         inputs = {n: made[s.name] if isinstance(s, Step) else s for n, s in step.inputs.items()}
         started = time.time()
         watcher.started(step)
-        artifact = execute(step, inputs, fingerprints, writer, watcher)
+        artifact = execute(step, inputs, fingerprints, Writer(store.folder(step.name, key)), watcher)
         watcher.finished(step, artifact, time.time() - started, False)
         return artifact
 

@@ -47,7 +47,13 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self, step: str, key: str) -> Iterator[Writer]:
-        """A writer for one step, alone: a second run that wants the same step is refused until the first ends."""
+        """A writer for one step, alone. What an earlier attempt left there is removed."""
+        with self.alone(step, key):
+            yield Writer(self.folder(step, key))
+
+    @contextlib.contextmanager
+    def alone(self, step: str, key: str) -> Iterator[None]:
+        """Keeps others off one step: a second run that wants it is refused until the first ends."""
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / ".locks").mkdir(exist_ok=True)
         with (self.root / ".locks" / f"{step}-{key}").open("w") as lock:
@@ -57,4 +63,4 @@ class Store:
                 raise InputError(
                     f"{step} is being made by another run in {self.root}: wait for it, or stop it"
                 ) from None
-            yield Writer(self.folder(step, key))
+            yield

@@ -117,7 +117,7 @@ class _Door:
         parts: AsyncIterator[dict[str, Any]],
     ) -> AsyncIterator[str]:
         """The chunks as they come; the one that ends the answer, and one with the usage after it, carry the citations."""
-        text, reason, logged = [], "aborted", False
+        text, reason = [], "aborted"
         try:
             async for part in _chained(first, parts):
                 failed = refusal(part)
@@ -131,12 +131,9 @@ class _Door:
                 if not part["choices"] or part["choices"][0].get("finish_reason"):
                     part["citations"] = citations(passages)
                 yield event(part)
-            logged = True  # before the end is said: whoever has the whole answer can trace it
+        finally:  # also of a reader who went away; and before the end is said: whoever has the whole answer can trace it
             await asyncio.shield(self._log(answer_id, ask, passages, "".join(text), reason))
-            yield DONE
-        finally:
-            if not logged:
-                await asyncio.shield(self._log(answer_id, ask, passages, "".join(text), reason))
+        yield DONE
 
     async def _log(self, answer_id: str, ask: Ask, passages: list[Passage], text: str, reason: str) -> None:
         answer = Answer(

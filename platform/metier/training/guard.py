@@ -11,27 +11,36 @@ LOSS_RISE = 1.02  # validation loss this much over its best is a rise, not noise
 
 @dataclass(frozen=True)
 class Point:
-    """One checkpoint. `dev_score`, `answer_words` and `refusal_share` come from the dev exam; None where none was sat."""
+    """One checkpoint. What `dev_score` and the fields below it say comes from the dev exam; None where none was sat."""
 
     step: int
     epoch: float
     train_loss: float
     val_loss: float | None = None
     dev_score: float | None = None
+    dev_error: float | None = None  # the score's standard error
     answer_words: float | None = None
     refusal_share: float | None = None
 
 
 def best_point(points: Sequence[Point]) -> Point:
-    """The checkpoint to keep: highest dev score, then lowest validation loss, then the earliest.
+    """The checkpoint to keep: by the dev exam, then by validation loss, then the earliest.
 
-    Where nothing was held out there is nothing to choose by, and the last one is kept.
+    Few questions make a noisy score, so scores within one standard error of the highest are equal (the one-standard-error
+    rule: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3). Where nothing was held out there is
+    nothing to choose by, and the last one is kept.
     """
     if not points:
         raise ValueError("no checkpoint was made")
     if all(p.dev_score is None and p.val_loss is None for p in points):
         return points[-1]
-    return min(points, key=lambda p: (-(p.dev_score or 0.0), _loss(p), p.step))
+    top = max(points, key=_score)
+    equal = [p for p in points if _score(p) >= _score(top) - (top.dev_error or 0.0)]
+    return min(equal, key=lambda p: (_loss(p), -_score(p), p.step))
+
+
+def _score(point: Point) -> float:
+    return point.dev_score or 0.0
 
 
 def _loss(point: Point) -> float:
@@ -43,9 +52,9 @@ def should_stop(points: Sequence[Point], patience: int) -> bool:
     if patience == 0 or len(points) <= patience:
         return False
     earlier, recent = points[:-patience], points[-patience:]
-    score = max(p.dev_score or 0.0 for p in earlier)
+    score = max(map(_score, earlier))
     loss = min(_loss(p) for p in earlier)
-    return all((p.dev_score or 0.0) <= score and _loss(p) >= loss for p in recent)
+    return all(_score(p) <= score and _loss(p) >= loss for p in recent)
 
 
 def verdict(points: Sequence[Point]) -> str:

@@ -25,7 +25,7 @@ from metier.training.guard import Point, should_stop
 from metier.training.model import Precision, autocast_dtype, trainable
 from metier.training.packs import Pack, alone, packed
 
-CPU_PIECE_TOKENS = 1024  # faster a token than larger pieces there, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
+PIECE_TOKENS = 1024  # on a CPU faster a token than larger pieces, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
 SAME_LOSS = 0.01  # relative: bfloat16 rounds, a wrong mask shows far more
 SPIKE = 5.0  # a training loss this many times the first steps' mean is divergence
 
@@ -46,7 +46,8 @@ class Recipe(StageConfig):
     batch_tokens: int = Field(4096, ge=16, le=10_000_000)
     """Tokens computed in one step over all workers: padding counts, and a beginning that examples share counts once."""
     piece_tokens: int = Field(0, ge=0, le=10_000_000)
-    """Tokens computed at once: a step is worked off in such pieces to spare memory; 0: 1,024 on a CPU, all on a GPU."""
+    """Tokens computed at once: a step is worked off in such pieces to spare memory, and examples that begin alike are
+    joined up to this length; 0: 1,024, and on a GPU the whole step where that is more."""
     checkpoints_per_epoch: int = Field(2, ge=1, le=1000)
     """How often validation loss and dev exam are taken, and the state saved."""
     patience: int = Field(0, ge=0, le=100)
@@ -62,6 +63,7 @@ class DevScore:
     """What the dev exam gave at a checkpoint."""
 
     score: float
+    error: float  # its standard error
     answer_words: float
     refusal_share: float
 
@@ -138,7 +140,7 @@ def _packs(run: Run) -> tuple[list[Pack], list[Pack]]:
     A model with windowed attention or a recurrence doesn't: it is asked with the pack that shares most and with the one
     that reaches farthest back.
     """
-    most = run.recipe.batch_tokens
+    most = _pieces(run).tokens  # what is computed at once; a pack may be a step of its own
     packs, held_out = packed(run.train, most), packed(run.validation, most)
     sharing = [p for p in (*packs, *held_out) if p.shared]
     if not sharing:
@@ -194,7 +196,7 @@ def _pieces(run: Run) -> Pieces:
 
     dtype = autocast_dtype(run.recipe.precision, run.device)
     kind = run.device.split(":")[0]
-    whole = CPU_PIECE_TOKENS if kind == "cpu" else run.recipe.batch_tokens
+    whole = PIECE_TOKENS if kind == "cpu" else max(PIECE_TOKENS, run.recipe.batch_tokens)
     return Pieces(
         tokens=run.recipe.piece_tokens or whole,
         pad=run.pad,
@@ -263,6 +265,7 @@ def _take_checkpoint(
             train_loss=sum(recent) / len(recent),
             val_loss=val_loss,
             dev_score=dev.score if dev else None,
+            dev_error=dev.error if dev else None,
             answer_words=dev.answer_words if dev else None,
             refusal_share=dev.refusal_share if dev else None,
         )
@@ -278,7 +281,7 @@ def _dev_score(run: Run) -> DevScore | None:
 
     if run.dev_exam is None:
         return None
-    numbers = torch.zeros(3, device=run.device)
+    numbers = torch.zeros(len(dataclasses.fields(DevScore)), device=run.device)
     if run.peers.rank == 0:
         scored = run.dev_exam(run.model)  # not in autocast: it would cast all weights anew for every token
         numbers += torch.tensor(dataclasses.astuple(scored), device=run.device)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,8 @@ def dev_exam(questions: Sequence[DevQuestion], tokenizer: Any, max_tokens: int) 
         words = [len(r.text.split()) for r in responses]
         refused = [ABSTENTION.lower() in r.text.lower() for r in responses]
         number = len(responses)
-        return DevScore(sum(scores) / number, sum(words) / number, sum(refused) / number)
+        error = statistics.stdev(scores) / math.sqrt(number) if number > 1 else 0.0
+        return DevScore(sum(scores) / number, error, sum(words) / number, sum(refused) / number)
 
     return sit
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from metier.training.guard import Point, best_point, should_stop, verdict
@@ -26,6 +28,13 @@ def points(*rows: tuple[float, float | None, float | None]) -> list[Point]:
 )
 def test_the_best_checkpoint(history, best):
     assert best_point(history).step == best
+
+
+def test_scores_within_one_standard_error_are_equal_and_validation_loss_decides():
+    lucky = Point(step=10, epoch=0.5, train_loss=2, val_loss=2.0, dev_score=0.42, dev_error=0.12)
+    later = Point(step=20, epoch=1, train_loss=1, val_loss=1.0, dev_score=0.31, dev_error=0.11)
+    assert best_point([lucky, later]) is later
+    assert best_point([dataclasses.replace(lucky, dev_error=0.10), later]).step == 10
 
 
 def test_no_checkpoint_is_no_history():

@@ -101,7 +101,7 @@ def test_a_finished_run_has_nothing_to_go_on_with(started):
 def test_an_evaluation_changes_nothing_in_the_training(started):
     def dev_exam(model) -> DevScore:
         torch.rand(7)  # generation draws random numbers too
-        return DevScore(0.5, 3.0, 0.0)
+        return DevScore(0.5, 0.0, 3.0, 0.0)
 
     plain, examined = started(name="plain"), started(name="examined", dev_exam=dev_exam)
     train(plain)
@@ -116,7 +116,7 @@ def test_training_stops_early_and_a_resumed_run_stops_there_too(started):
     recipe = RECIPE.model_copy(update={"epochs": 8, "patience": 2, "learning_rate": 1e-7})
 
     def fresh(**changes) -> Run:
-        return started(recipe, validation=(), dev_exam=lambda model: DevScore(next(scores), 1.0, 0.0), **changes)
+        return started(recipe, validation=(), dev_exam=lambda model: DevScore(next(scores), 0.0, 1.0, 0.0), **changes)
 
     history = train(fresh())
     assert history.stopped_early
@@ -131,7 +131,7 @@ def test_an_evaluation_that_cuts_the_gradients_off_is_noticed(started):
         for name, part in model.named_modules():
             if name.endswith("layers.0.self_attn.q_proj"):
                 part.forward = lambda x, part=part: part.base_layer(x)
-        return DevScore(0.5, 1.0, 0.0)
+        return DevScore(0.5, 0.0, 1.0, 0.0)
 
     with pytest.raises(
         StepError, match=r"no gradient reaches 1 of 14 trained layers, first .*layers\.0\.self_attn\.q_proj"

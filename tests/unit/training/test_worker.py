@@ -98,7 +98,9 @@ def test_the_dev_exam_grades_what_the_model_in_memory_answers(base):
             return torch.cat([input_ids, torch.tensor([said] * len(input_ids))], dim=1)
 
     scored = worker.dev_exam(asked, tokenizer, max_tokens=64)(Parrot())
-    assert scored == worker.DevScore(score=0.5, answer_words=len(ABSTENTION.split()), refusal_share=1.0)
+    assert scored == worker.DevScore(
+        score=0.5, error=pytest.approx(0.5), answer_words=len(ABSTENTION.split()), refusal_share=1.0
+    )
 
 
 def test_what_is_not_ours_is_not_hidden(tmp_path):
