@@ -23,9 +23,9 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two processes, as much of a test's time is another process starting; tests of one file stay together.
+# Two processes, as much of a test's time is another process starting; tests of one file stay together, slow ones first.
 unit: install quantise-env browser
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 install: $(INSTALLED)  ## the environment (.venv)
 

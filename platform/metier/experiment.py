@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from metier.config import Resources, StageConfig
 from metier.errors import InputError
@@ -80,6 +80,15 @@ class Stages(StageConfig):
     register: Register = Register()
     smoke: Smoke = Smoke()
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> Stages:
+        """What is trained must be what is examined and served."""
+        given = {name: getattr(self, name).passages for name in ("blend", "train", "exam", "register")}
+        if len(set(given.values())) > 1:
+            said = ", ".join(f"{name}.passages is {number}" for name, number in given.items())
+            raise ValueError(f"{said}: a prompt has the same number of passages in all four, set them alike")
+        return self
 
 
 class StageResources(StageConfig):
@@ -198,6 +207,8 @@ def explained(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{place}: unknown key; {_nearest([str(fault['loc'][-1])], known) or 'known keys: ' + ', '.join(known)}"
     if fault["type"] == "missing":
         return f"{place}: this key is needed"
+    if fault["type"] == "value_error":  # a rule of ours, which says it all
+        return f"{place}: {fault['ctx']['error']}"
     text = f"{place}: {fault['msg']} (given: {str(fault['input'])[:60]!r})"
     if isinstance(fault["input"], dict):  # no member of a union knows this mapping
         return " ".join([text, _nearest(list(map(str, fault["input"])), _keys_at(model, fault["loc"]))]).strip()

@@ -195,3 +195,10 @@ def test_what_is_no_text_file_is_refused(tmp_path):
                        (tmp_path / "none.yaml", "metier init")):  # fmt: skip
         with pytest.raises(InputError, match=says):
             load(path)
+
+
+def test_a_prompt_has_one_number_of_passages_in_training_exam_and_serving(refused, read):
+    said = refused(SMALLEST + "stages: {blend: {passages: 5}}")
+    assert "stages: blend.passages is 5, train.passages is 3, exam.passages is 3, register.passages is 3" in said
+    alike = "stages: {blend: {passages: 5}, train: {passages: 5}, exam: {passages: 5}, register: {passages: 5}}"
+    assert read(SMALLEST + alike).stages.exam.passages == 5

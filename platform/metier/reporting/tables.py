@@ -47,16 +47,16 @@ def exam_table(exams: Iterable[GradeTable], gate: Mapping[str, Any]) -> Table:
     verdict = "passed" if decision.passed else "REFUSED"
     caption = f"gate {verdict}: {decision.why}\n" + (f"ships {_shipping(decision.ships)}" if decision.passed else "")
     table = Table(title="Final exam (0 to 1)", title_justify="left", caption=Text(caption.strip()),
-                  caption_justify="left", header_style="bold")  # fmt: skip
+                  caption_justify="left", header_style="bold", box=None, padding=(0, 1, 0, 0),
+                  pad_edge=False)  # fmt: skip
     table.add_column("candidate", no_wrap=True)
-    table.add_column("all  (95 % interval)", justify="right", no_wrap=True)
+    table.add_column("all (95 % range)", justify="right", no_wrap=True)
     for name in board.slices:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=4, overflow="fold")
     counts = [max(c.cells[s].questions for c in board.candidates if s in c.cells) for s in board.columns]
     for one in board.candidates:
         style = "bold green" if one.ships and decision.passed else "bold" if one.ships else ""
         table.add_row(Text(one.name), *_scores(one, board.columns), style=style)
-    table.add_section()
     table.add_row("questions", *(str(n) for n in counts), style="dim")
     return table
 
@@ -72,7 +72,7 @@ def _scores(one: Candidate, columns: Iterable[str]) -> Iterator[str]:
         if cell is None:
             yield "-"
         elif name == WHOLE:
-            yield f"{cell.mean:.2f}  ({cell.low:.2f}-{cell.high:.2f})"
+            yield f"{cell.mean:.2f} ({cell.low:.2f}-{cell.high:.2f})"
         else:
             yield f"{cell.mean:.2f}"
 

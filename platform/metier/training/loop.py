@@ -27,7 +27,8 @@ from metier.training.packs import Pack, alone, packed
 
 PIECE_TOKENS = 1024  # on a CPU faster a token than larger pieces, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
 SAME_LOSS = 0.01  # relative: bfloat16 rounds, a wrong mask shows far more
-SPIKE = 5.0  # a training loss this many times the first steps' mean is divergence
+RECENT = 10  # steps: one step may hold a single short answer that nobody could guess
+SPIKE = 2.0  # recent steps whose mean loss is this many times that of the first ones are divergence
 
 
 class Recipe(StageConfig):
@@ -222,9 +223,13 @@ def _refuse_divergence(losses: Sequence[Sequence[float]]) -> None:
     step, loss = losses[-1]
     if not math.isfinite(loss):
         raise StepError(f"training diverged: the loss is {loss} at step {step:.0f}; lower train.learning_rate")
-    first = [value for _, value in losses[:5]]
-    if len(losses) > 10 and loss > SPIKE * max(1.0, sum(first) / len(first)):
-        raise StepError(f"training diverged: the loss is {loss:.1f} at step {step:.0f}; lower train.learning_rate")
+    first, recent = ([value for _, value in part] for part in (losses[:5], losses[-RECENT:]))
+    mean = sum(recent) / len(recent)
+    if len(losses) > RECENT and mean > SPIKE * max(1.0, sum(first) / len(first)):
+        raise StepError(
+            f"training diverged: the mean loss of the last {RECENT} steps is {mean:.1f} at step {step:.0f}; "
+            "lower train.learning_rate"
+        )
 
 
 def _validation_loss(run: Run, held_out: Sequence[Pack]) -> float | None:

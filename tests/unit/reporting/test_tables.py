@@ -59,13 +59,13 @@ def test_candidates_of_all_exams_stand_with_score_interval_and_slices(shown):
     out = shown([*graded("base", 0.5), *graded("base", 0.0, 5, "usage")], tuned)
     head = next(line for line in out.splitlines() if "candidate" in line)
     assert head.index("all") < head.index("numeric") < head.index("usage")
-    row = next(line for line in out.splitlines() if "│ tuned" in line)
-    _, whole, interval, numeric, usage = row.replace("│", " ").split()
+    row = next(line for line in out.splitlines() if line.startswith("tuned"))
+    _, whole, interval, numeric, usage = row.split()
     assert (whole, numeric, usage) == ("0.65", "0.75", "0.25")
     assert interval.startswith("(0.5")
     assert "factual" not in out
     questions = next(line for line in out.splitlines() if "questions" in line)
-    assert questions.replace("│", " ").split() == ["questions", "25", "20", "5"]
+    assert questions.split() == ["questions", "25", "20", "5"]
 
 
 def test_what_ships_and_why_is_said(shown):
@@ -89,8 +89,8 @@ def test_a_refusal_ships_nothing(shown):
 def test_an_exam_that_one_candidate_did_not_sit_in_full_has_gaps(shown):
     extra = [*graded("small", 0.8), *graded("small", 0.8, 3, "usage")]
     out = shown(graded("base", 0.2), graded("tuned", 0.8), extra)
-    row = next(line for line in out.splitlines() if "│ base" in line)
-    assert row.replace("│", " ").split()[-1] == "-"
+    row = next(line for line in out.splitlines() if line.startswith("base"))
+    assert row.split()[-1] == "-"
 
 
 def test_rows_are_told_with_the_most_frequent_reason_first():

@@ -10,7 +10,7 @@ import torch
 from metier.errors import StepError
 from metier.training import checkpoints
 from metier.training.encoding import IGNORED, Example
-from metier.training.loop import DevScore, Recipe, Run, train
+from metier.training.loop import DevScore, Recipe, Run, _refuse_divergence, train
 from metier.training.model import LoraMethod, load_base, trainable, with_adapter
 from tests.fixtures.tiny_model import make_tiny_model
 
@@ -154,8 +154,15 @@ def test_divergence_ends_training_with_a_remedy(started, factor):
             with torch.no_grad():
                 run.model.get_base_model().model.norm.weight.mul_(factor)
 
-    with pytest.raises(StepError, match=r"training diverged: the loss is .* at step 12; lower train\.learning_rate"):
+    with pytest.raises(StepError, match=r"training diverged: .* at step 12; lower train\.learning_rate"):
         train(dataclasses.replace(run, progress=blow_up))
+
+
+def test_one_hard_step_is_no_divergence_and_ten_are():
+    steps = [[float(i), 2.0] for i in range(1, 12)]
+    _refuse_divergence([*steps, [12.0, 12.0]])
+    with pytest.raises(StepError, match="mean loss of the last 10 steps"):
+        _refuse_divergence([*steps, *([12.0 + i, 4.5] for i in range(10))])
 
 
 def test_a_checkpoint_of_another_method_is_refused(started, folder, tmp_path):
