@@ -1,4 +1,6 @@
-"""Pure operators over tables, on Ray Data. Stages say `map_table`; nobody above this file knows how rows travel.
+"""Pure operators over tables, on Ray Data where there is more than a batch.
+
+Stages say `map_table`; nobody above this file knows how rows travel.
 
 An operator takes a list of records and gives records and rejections. It must be a pure function of its rows, so that
 neither the number of workers nor a retry can change what comes out.
@@ -24,6 +26,7 @@ from metier.records import Record, Rejection, record_from
 A = TypeVar("A", bound=Record)
 B = TypeVar("B", bound=Record)
 Operator = Callable[[list[A]], Iterable[B | Rejection]]
+MOST_HERE = 1000  # rows: no driver is kept busy with more, however large the batches are
 PARTS = 16  # of a plain list, at least, where it is that long
 
 
@@ -54,10 +57,10 @@ def stream(
 ) -> Iterator[B | Rejection]:
     """Runs `operator` over the input table `name` in parallel and streams what it gives, in the order of the input.
 
-    A single batch is worked on here: sending it to a worker takes seconds and gives the same.
+    A single small batch is worked on here: sending it to a worker takes seconds and gives the same.
     """
     rows = rows_in(context, name)
-    if rows <= context.resources.batch_rows:
+    if rows <= min(context.resources.batch_rows, MOST_HERE):
         yield from operator(list(context.records(name, kind)))
         context.progress(rows, rows, "rows")
         return

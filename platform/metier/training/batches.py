@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 BUCKETS_OF = 8  # steps whose packs are sorted by length together: padding falls, the order stays mixed
+LEAST_TOGETHER = 64  # packs: where most fill a step alone, short ones still meet, and no step is one short answer
 
 
 def epoch_batches(lengths: Sequence[int], batch_tokens: int, seed: int, epoch: int) -> list[list[int]]:
@@ -17,7 +18,7 @@ def epoch_batches(lengths: Sequence[int], batch_tokens: int, seed: int, epoch: i
     generator = random.Random(f"{seed}:{epoch}")
     generator.shuffle(order)
     mean = max(1, sum(lengths) // max(1, len(lengths)))
-    span = max(1, batch_tokens // mean) * BUCKETS_OF
+    span = max(LEAST_TOGETHER, batch_tokens // mean * BUCKETS_OF)
     batches: list[list[int]] = []
     for start in range(0, len(order), span):
         batches += cut(sorted(order[start : start + span], key=lambda i: (lengths[i], i)), lengths, batch_tokens)

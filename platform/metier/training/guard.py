@@ -34,9 +34,13 @@ def best_point(points: Sequence[Point]) -> Point:
         raise ValueError("no checkpoint was made")
     if all(p.dev_score is None and p.val_loss is None for p in points):
         return points[-1]
+    return min(_equals(points), key=lambda p: (_loss(p), -_score(p), p.step))
+
+
+def _equals(points: Sequence[Point]) -> list[Point]:
+    """The points whose dev score is within one standard error of the highest."""
     top = max(points, key=_score)
-    equal = [p for p in points if _score(p) >= _score(top) - (top.dev_error or 0.0)]
-    return min(equal, key=lambda p: (_loss(p), -_score(p), p.step))
+    return [p for p in points if _score(top) - _score(p) <= max(top.dev_error or 0.0, p.dev_error or 0.0)]
 
 
 def _score(point: Point) -> float:
@@ -62,7 +66,9 @@ def verdict(points: Sequence[Point]) -> str:
     best, last = best_point(points), points[-1]
     kept = f"checkpoint {best.step} of {last.step} is kept"
     if best.dev_score is not None:
-        kept += f" (dev exam {best.dev_score:.2f})"
+        top = max(points, key=_score)
+        beside = f", within its error of {_score(top):.2f} at step {top.step}" if _score(best) < _score(top) else ""
+        kept += f" (dev exam {best.dev_score:.2f}{beside})"
     lowest = min(points, key=_loss)
     if lowest.val_loss is None or last.val_loss is None:
         return f"Nothing was held out for a validation loss, so overfitting would not be seen; {kept}."
@@ -74,6 +80,6 @@ def verdict(points: Sequence[Point]) -> str:
             f"Overfitting: {rise} while training loss falls to {last.train_loss:.3f}; {kept}. "
             "Fewer epochs or more diverse data would help."
         )
-    if best is last and len(points) > 1:
+    if best is last and len(points) > 1 and _score(best) >= _score(points[-2]):
         return f"Still improving at the end; {kept}. More epochs or more data may help."
     return f"No overfitting seen: validation loss does not rise; {kept}."

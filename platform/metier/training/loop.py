@@ -25,7 +25,7 @@ from metier.training.guard import Point, should_stop
 from metier.training.model import Precision, autocast_dtype, trainable
 from metier.training.packs import Pack, alone, packed
 
-PIECE_TOKENS = 1024  # on a CPU faster a token than larger pieces, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
+CPU_PIECE_TOKENS = 1024  # faster a token than larger pieces there, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
 SAME_LOSS = 0.01  # relative: bfloat16 rounds, a wrong mask shows far more
 RECENT = 10  # steps: one step may hold a single short answer that nobody could guess
 SPIKE = 2.0  # recent steps whose mean loss is this many times that of the first ones are divergence
@@ -45,10 +45,12 @@ class Recipe(StageConfig):
     max_grad_norm: float = Field(1.0, gt=0, le=1000)
     """Gradients are clipped to this norm."""
     batch_tokens: int = Field(4096, ge=16, le=10_000_000)
-    """Tokens computed in one step over all workers: padding counts, and a beginning that examples share counts once."""
+    """Tokens computed in one step over all workers: padding counts, and a beginning that examples share counts once.
+    What is longer by itself is a step of its own."""
+    pack_tokens: int = Field(1024, ge=16, le=10_000_000)
+    """Examples that begin alike are joined up to this length, and their beginning is computed once."""
     piece_tokens: int = Field(0, ge=0, le=10_000_000)
-    """Tokens computed at once: a step is worked off in such pieces to spare memory, and examples that begin alike are
-    joined up to this length; 0: 1,024, and on a GPU the whole step where that is more."""
+    """Tokens computed at once: a step is worked off in such pieces to spare memory; 0: 1,024 on a CPU, all on a GPU."""
     checkpoints_per_epoch: int = Field(2, ge=1, le=1000)
     """How often validation loss and dev exam are taken, and the state saved."""
     patience: int = Field(0, ge=0, le=100)
@@ -117,7 +119,7 @@ def train(run: Run) -> History:
     optimiser = torch.optim.AdamW(
         list(weights.values()), lr=run.recipe.learning_rate, weight_decay=run.recipe.weight_decay, betas=(0.9, 0.999)
     )
-    history, done = _resumed(run, weights, optimiser)
+    history, done = _resumed(run, weights, optimiser, len(steps))
     marks = _checkpoint_steps(len(plan[0]), len(steps), run.recipe)
     run.model.train()
     for step in range(done + 1, len(steps) + 1):
@@ -131,7 +133,7 @@ def train(run: Run) -> History:
         _refuse_divergence(history.losses)
         run.progress(step, len(steps), f"steps, loss {loss:.3f}")
         if step in marks:
-            _take_checkpoint(run, packs, held_out, step, step / len(plan[0]), weights, optimiser, history)
+            _take_checkpoint(run, packs, held_out, step, plan, weights, optimiser, history)
     return history
 
 
@@ -141,7 +143,7 @@ def _packs(run: Run) -> tuple[list[Pack], list[Pack]]:
     A model with windowed attention or a recurrence doesn't: it is asked with the pack that shares most and with the one
     that reaches farthest back.
     """
-    most = _pieces(run).tokens  # what is computed at once; a pack may be a step of its own
+    most = run.recipe.pack_tokens
     packs, held_out = packed(run.train, most), packed(run.validation, most)
     sharing = [p for p in (*packs, *held_out) if p.shared]
     if not sharing:
@@ -169,7 +171,7 @@ def _loss(run: Run, packs: Sequence[Pack]) -> float:
     return float(total)
 
 
-def _resumed(run: Run, weights: dict[str, Any], optimiser: Any) -> tuple[History, int]:
+def _resumed(run: Run, weights: dict[str, Any], optimiser: Any, steps: int) -> tuple[History, int]:
     import torch
 
     found = checkpoints.newest(run.work)
@@ -177,6 +179,11 @@ def _resumed(run: Run, weights: dict[str, Any], optimiser: Any) -> tuple[History
         torch.manual_seed(run.recipe.seed)  # for dropout
         return History(), 0
     state = checkpoints.restore(found, weights, optimiser)
+    if state["steps"] != steps:
+        raise StepError(
+            f"training: the checkpoint in {run.work} belongs to a plan of {state['steps']} steps, this one has {steps}: "
+            "remove that folder to begin anew"
+        )
     return History.from_json(state["history"]), state["step"]
 
 
@@ -197,7 +204,7 @@ def _pieces(run: Run) -> Pieces:
 
     dtype = autocast_dtype(run.recipe.precision, run.device)
     kind = run.device.split(":")[0]
-    whole = PIECE_TOKENS if kind == "cpu" else max(PIECE_TOKENS, run.recipe.batch_tokens)
+    whole = CPU_PIECE_TOKENS if kind == "cpu" else run.recipe.batch_tokens
     return Pieces(
         tokens=run.recipe.piece_tokens or whole,
         pad=run.pad,
@@ -248,7 +255,7 @@ def _take_checkpoint(
     packs: Sequence[Pack],
     held_out: Sequence[Pack],
     step: int,
-    epoch: float,
+    plan: Sequence[Sequence[Any]],
     weights: dict[str, Any],
     optimiser: Any,
     history: History,
@@ -266,7 +273,7 @@ def _take_checkpoint(
     history.points.append(
         Point(
             step=step,
-            epoch=round(epoch, 3),
+            epoch=round(step / len(plan[0]), 3),
             train_loss=sum(recent) / len(recent),
             val_loss=val_loss,
             dev_score=dev.score if dev else None,
@@ -277,7 +284,8 @@ def _take_checkpoint(
     )
     _refuse_severed_by_evaluation(run, packs, weights)
     if run.peers.rank == 0:
-        checkpoints.save(run.work, step, weights, optimiser, {"step": step, "history": history.as_json()})
+        state = {"step": step, "steps": sum(map(len, plan)), "history": history.as_json()}
+        checkpoints.save(run.work, step, weights, optimiser, state)
 
 
 def _dev_score(run: Run) -> DevScore | None:

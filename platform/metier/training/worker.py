@@ -69,7 +69,7 @@ def dev_exam(questions: Sequence[DevQuestion], tokenizer: Any, max_tokens: int) 
         words = [len(r.text.split()) for r in responses]
         refused = [ABSTENTION.lower() in r.text.lower() for r in responses]
         number = len(responses)
-        error = statistics.stdev(scores) / math.sqrt(number) if number > 1 else 0.0
+        error = statistics.stdev([*scores, 0.0, 1.0]) / math.sqrt(number)  # few equal scores are not certain either
         return DevScore(sum(scores) / number, error, sum(words) / number, sum(refused) / number)
 
     return sit

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 
 from metier.config import Resources
@@ -13,8 +11,6 @@ from metier.inference.protocol import Request
 from metier.models import resolve
 from metier.records import Message
 from tests.fixtures.tiny_model import make_tiny_model
-
-needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +38,6 @@ def test_no_requests_start_nothing(model):
     assert list(generate([], VllmEngine(), model, Resources())) == []
 
 
-@needs_vllm
 def test_a_context_longer_than_the_models_is_refused_before_anything_starts(model):
     with pytest.raises(InputError, match="max_model_len 1024 is more than the 256 tokens"):
         list(generate(requests(1), VllmEngine(max_model_len=1024), model, Resources()))
@@ -54,7 +49,6 @@ def test_without_vllm_the_message_says_what_to_do(model, monkeypatch):
         list(generate(requests(1), VllmEngine(max_model_len=128), model, Resources()))
 
 
-@needs_vllm
 @pytest.mark.timeout(300)
 def test_vllm_answers_as_transformers_does_and_a_bad_row_is_its_own_error(ray_cluster):
     model = resolve("smollm2-135m-instruct")

@@ -13,7 +13,6 @@ def test_a_gpu_answers_by_its_capability(capability, executes):
 
 
 def test_a_wrong_product_and_a_missing_kernel_are_told_apart(monkeypatch):
-    pytest.importorskip("vllm")
     import torch
 
     before = torch.get_default_dtype()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 
 import pytest
@@ -39,7 +38,6 @@ def test_auto_is_bfloat16_only_where_it_is_computed(asked, gpus, flags, dtype):
     assert engine_dtype(asked, gpus=gpus, flags=frozenset(flags)) == dtype
 
 
-@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM")
 @pytest.mark.parametrize("weights", ["w4a16", "w8a8"])
 def test_the_real_kernel_is_asked_and_its_reason_is_in_words(weights):
     executes, why = can_execute(weights)

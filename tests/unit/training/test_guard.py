@@ -32,8 +32,10 @@ def test_the_best_checkpoint(history, best):
 
 def test_scores_within_one_standard_error_are_equal_and_validation_loss_decides():
     lucky = Point(step=10, epoch=0.5, train_loss=2, val_loss=2.0, dev_score=0.42, dev_error=0.12)
-    later = Point(step=20, epoch=1, train_loss=1, val_loss=1.0, dev_score=0.31, dev_error=0.11)
+    later = Point(step=20, epoch=1, train_loss=1, val_loss=1.0, dev_score=0.31, dev_error=0.09)
     assert best_point([lucky, later]) is later
+    assert "(dev exam 0.31, within its error of 0.42 at step 10)" in verdict([lucky, later])
+    assert "improving" not in verdict([lucky, later])
     assert best_point([dataclasses.replace(lucky, dev_error=0.10), later]).step == 10
 
 

@@ -10,7 +10,7 @@ import torch
 from metier.errors import StepError
 from metier.training import checkpoints
 from metier.training.encoding import IGNORED, Example
-from metier.training.loop import DevScore, Recipe, Run, _refuse_divergence, train
+from metier.training.loop import DevScore, Recipe, Run, _packs, _refuse_divergence, train
 from metier.training.model import LoraMethod, load_base, trainable, with_adapter
 from tests.fixtures.tiny_model import make_tiny_model
 
@@ -156,6 +156,20 @@ def test_divergence_ends_training_with_a_remedy(started, factor):
 
     with pytest.raises(StepError, match=r"training diverged: .* at step 12; lower train\.learning_rate"):
         train(dataclasses.replace(run, progress=blow_up))
+
+
+def test_a_checkpoint_of_another_plan_is_refused(started):
+    train(started())
+    with pytest.raises(StepError, match="belongs to a plan of .* steps, this one has"):
+        train(started(train=examples(9)))
+
+
+def test_examples_that_begin_alike_are_one_pack_even_where_that_is_longer_than_a_step(started):
+    start = list(range(4, 34))
+    alike = [Example(start + [40 + i] * 6, [IGNORED] * 30 + [40 + i] * 6) for i in range(3)]
+    packs, _ = _packs(started(train=alike))
+    assert [p.tokens for p in packs] == [30 + 3 * 6] or [p.shared for p in packs] == [29]
+    assert packs[0].tokens > started().recipe.batch_tokens
 
 
 def test_one_hard_step_is_no_divergence_and_ten_are():

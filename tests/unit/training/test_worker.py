@@ -99,7 +99,7 @@ def test_the_dev_exam_grades_what_the_model_in_memory_answers(base):
 
     scored = worker.dev_exam(asked, tokenizer, max_tokens=64)(Parrot())
     assert scored == worker.DevScore(
-        score=0.5, error=pytest.approx(0.5), answer_words=len(ABSTENTION.split()), refusal_share=1.0
+        score=0.5, error=pytest.approx(0.408, abs=0.001), answer_words=len(ABSTENTION.split()), refusal_share=1.0
     )
 
 
