@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from metier.errors import InputError
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with `~` spelt out. Raises InputError where that is nobody's home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path}: there is no such user") from None
 
 
 class _Strict(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from metier.config import Resources, StageConfig
+from metier.config import Resources, StageConfig, expanded
 from metier.errors import InputError
 from metier.stages.anonymise import Config as Anonymise
 from metier.stages.blend import Config as Blend
@@ -51,6 +51,12 @@ class Models(StageConfig):
     """The retriever's embedding model: the embedded one by name, a local folder, or a sentence-transformers id."""
     formats: tuple[Format, ...] = ("w4a16", "w8a8")
     """Quantised formats to try; the smallest that this machine's engine executes and the gate passes ships."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Models:
+        if len(set(self.formats)) < len(self.formats):
+            raise ValueError("formats: each format stands there once")
+        return self
 
 
 # Every class has a `register` from ABCMeta, which pydantic takes for a field of the parent.
@@ -125,6 +131,8 @@ class Experiment(StageConfig):
     resources: StageResources = StageResources()
 
 
+SECRETIVE = ("key", "url", "token", "secret", "password")  # what stands there by mistake may be one, and is not shown
+
 _DAY, _MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
 
 
@@ -157,7 +165,12 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 def yaml_value(text: str) -> Any:
     """What a text of YAML says. Raises yaml.YAMLError."""
-    return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:  # a tag that its value belies
+        raise yaml.YAMLError(f"a value is not what its tag or form says ({error})") from None
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
 
 
 def load(path: Path) -> Experiment:
@@ -166,12 +179,14 @@ def load(path: Path) -> Experiment:
         tree = yaml_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file (`metier init` writes one)") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: not a readable file ({error.strerror})") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{place}: {getattr(error, 'problem', None) or 'not YAML'}") from None
+        raise InputError(f"{path}{place}: {getattr(error, 'problem', None) or str(error) or 'not YAML'}") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: an experiment is a mapping with `name` and `sources`")
     try:
@@ -183,11 +198,7 @@ def load(path: Path) -> Experiment:
 
 def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     """The experiment with its relative paths seen from the file's folder."""
-    files = {
-        key: str(folder / Path(value).expanduser())
-        for key in ("exam", "verdicts")
-        if (value := getattr(experiment, key))
-    }
+    files = {key: str(folder / expanded(value)) for key in ("exam", "verdicts") if (value := getattr(experiment, key))}
     sources = tuple(source.anchored(folder) for source in experiment.sources)
     names = {  # absolute, for the folder `./owner/name` beside the file would else read as a hub id
         key: str((folder / value).absolute())
@@ -208,8 +219,9 @@ def explained(error: ValidationError, model: type[BaseModel]) -> str:
     if fault["type"] == "missing":
         return f"{place}: this key is needed"
     if fault["type"] == "value_error":  # a rule of ours, which says it all
-        return f"{place}: {fault['ctx']['error']}"
-    text = f"{place}: {fault['msg']} (given: {str(fault['input'])[:60]!r})"
+        return f"{place}: {fault['ctx']['error']}" if place else str(fault["ctx"]["error"])
+    secret = isinstance(fault["input"], dict) or any(word in place for word in SECRETIVE)
+    text = f"{place}: {fault['msg']}" + ("" if secret else f" (given: {str(fault['input'])[:60]!r})")
     if isinstance(fault["input"], dict):  # no member of a union knows this mapping
         return " ".join([text, _nearest(list(map(str, fault["input"])), _keys_at(model, fault["loc"]))]).strip()
     return text

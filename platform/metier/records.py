@@ -130,6 +130,11 @@ class Dialogue(Record):
     superseded: str = ""
     reviewed: Literal["", "accepted", "edited"] = ""
 
+    def __post_init__(self) -> None:
+        if not {"user", "assistant"} <= {m.role for m in self.messages}:
+            raise ValueError("messages need a user and an assistant turn")
+        Record.__post_init__(self)  # super() knows another class than the one with slots
+
     @property
     def question(self) -> str:
         """The last user turn."""

@@ -191,10 +191,31 @@ def test_what_is_no_experiment_file_is_named_with_its_line(refused, text, says):
 
 def test_what_is_no_text_file_is_refused(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
-    for path, says in ((tmp_path, "not a text file"), (tmp_path / "latin.yaml", "not a text file"),
+    for path, says in ((tmp_path, "not a readable file"), (tmp_path / "latin.yaml", "not a text file"),
                        (tmp_path / "none.yaml", "metier init")):  # fmt: skip
         with pytest.raises(InputError, match=says):
             load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name: !!int x\n", "not what its tag or form says"),
+        ("name: !!timestamp x\n", "not what its tag or form says"),
+        ("name: " + "9" * 5000 + "\n", "not what its tag or form says"),
+        ("name: " + "[" * 3000 + "\n", "nested too deeply"),
+        (SMALLEST + "models: {formats: [w8a8, w8a8]}", "each format stands there once"),
+    ],
+)
+def test_what_yaml_itself_stumbles_over_is_one_line_too(refused, text, says):
+    assert says in refused(text)
+
+
+def test_what_may_be_a_secret_is_not_repeated(refused):
+    engine = {"engine": "http", "model": "m", "base_url": "ftp://user:hunter2@host"}
+    said = refused(SMALLEST + f"stages: {{exam: {{engine: {engine}}}}}")
+    assert "hunter2" not in said
+    assert "hunter2" not in refused(SMALLEST + "stages: {exam: {engine: {engine: openai, api_key: hunter2}}}")
 
 
 def test_a_prompt_has_one_number_of_passages_in_training_exam_and_serving(refused, read):

@@ -6,13 +6,18 @@ Exit codes: 0 done, 1 a step failed, 2 what was given can't be used (nothing cha
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import tempfile
+import traceback
 
 import typer
 
 from metier.cli import inspect, make, run, serve, stage
-from metier.errors import MetierError
+from metier.errors import InputError, MetierError
+
+MOST_CHARACTERS = 1500  # of a message: a value of megabytes is not repeated
 
 app = typer.Typer(
     name="metier",
@@ -28,16 +33,32 @@ for module in (make, run, stage, inspect, serve):
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal without Unicode shows what it can
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app(arguments, standalone_mode=True)
     except MetierError as error:
-        # One line, whatever the message holds: scripts and people read the first line only.
-        print("metier: " + " ".join(str(error).split()), file=sys.stderr)
+        _say(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:  # a path that can't be one, a folder that can't be written
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
+        sys.exit(InputError.exit_code)
+    except Exception as error:
+        with tempfile.NamedTemporaryFile("w", prefix="metier-", suffix=".log", delete=False, encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        _say(f"{type(error).__name__}: {error} (not foreseen, so please report it with {log.name})")
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\nmetier: stopped. What is finished is kept; run the same command again to go on.", file=sys.stderr)
         sys.stderr.flush()
         os._exit(130)
+
+
+def _say(message: str) -> None:
+    """One short line, whatever the message holds: scripts and people read the first line only."""
+    line = " ".join(message.split())
+    print("metier: " + (line if len(line) <= MOST_CHARACTERS else line[:MOST_CHARACTERS] + " ..."), file=sys.stderr)
 
 
 def run_stage(name: str) -> None:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from metier.cli.run import STORE, JsonOption, StoreOption
+from metier.lineage.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,7 @@ def trace(
     from metier.lineage.trace import show
     from metier.lineage.trace import trace as traced
 
-    found = traced(store.expanduser().absolute(), answer_id, pairs=pairs)
+    found = traced(Store(store).root, answer_id, pairs=pairs)
     if as_json:
         print(json.dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
     else:

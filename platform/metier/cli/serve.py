@@ -8,6 +8,7 @@ import typer
 
 from metier.cli.run import STORE, StoreOption
 from metier.execution.session import local_ray
+from metier.lineage.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,7 @@ def serve(
     from metier.serving.local import serve_forever
 
     serve_forever(
-        store.expanduser().absolute(),
+        Store(store).root,
         host=host,
         port=port,
         model=model,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +18,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from metier.cli.display import watching
-from metier.config import Resources, StageConfig
+from metier.config import Resources, StageConfig, expanded
 from metier.errors import InputError
 from metier.execution.runner import execute
 from metier.execution.session import local_ray
 from metier.execution.step import Input, Source, Stage, Step
 from metier.experiment import explained, yaml_value
-from metier.lineage.artifact import Artifact, Writer
+from metier.lineage.artifact import RECEIPT, Artifact, Writer
 from metier.lineage.manifest import MANIFEST, Counts
 from metier.lineage.source import PathSource
 from metier.stages.catalogue import STAGES
@@ -71,7 +74,12 @@ def stage(
         given = _open_inputs(chosen, inputs or [], Path(scratch))
         step = Step(name=name, stage=chosen, config=config, resources=placed, inputs={})
         fingerprints = {key: value.fingerprint for key, value in given.items()}
-        with watching(as_json) as watcher, local_ray():
+        for key, value in given.items():
+            if output.resolve() in (Path(value.location).resolve(), *Path(value.location).resolve().parents):
+                raise InputError(
+                    f"--input {key} lies in --output {output}, which the stage replaces: name another folder"
+                )
+        with watching(as_json) as watcher, _kept_aside(output.absolute()), local_ray():
             artifact = execute(step, given, fingerprints, Writer(output.absolute()), watcher)
     summary = {"stage": name, "output": str(output), **artifact.manifest.counts.model_dump()}
     if as_json:
@@ -124,6 +132,33 @@ def _refuse_foreign(output: Path, stage: str) -> None:
         return
     if not (output / MANIFEST).exists() or Artifact(output).manifest.stage != stage:
         raise InputError(f"--output {output}: the folder holds something else; name a new or empty one")
+    listed = {f.path for f in Artifact(output).manifest.files} | {MANIFEST}
+    for path in (p for p in output.rglob("*") if p.is_file()):
+        name = path.relative_to(output).as_posix()
+        if name not in listed and not name.startswith(RECEIPT):
+            raise InputError(
+                f"--output {output}: {name} in it is no output of this stage: move it away, or name another folder"
+            )
+
+
+@contextlib.contextmanager
+def _kept_aside(output: Path) -> Iterator[None]:
+    """The earlier output, moved aside while the stage runs and brought back if that fails."""
+    aside = output.with_name(f".{output.name}.earlier")
+    if aside.exists() and not (output / MANIFEST).exists():  # of an attempt that was killed
+        shutil.rmtree(output, ignore_errors=True)
+        aside.rename(output)
+    if (output / MANIFEST).exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        output.rename(aside)
+    try:
+        yield
+    except BaseException:
+        if aside.exists():
+            shutil.rmtree(output, ignore_errors=True)
+            aside.rename(output)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[str, Artifact | Source]:
@@ -151,9 +186,9 @@ def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[st
 
 def _open(wanted: Input, path: str, scratch: Path) -> Artifact | Source:
     """What a path on the command line stands for: another stage's output, a plain table, or an outside source."""
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     if (folder / MANIFEST).exists():
-        return Artifact(folder.absolute())
+        return _fitting(Artifact(folder.absolute()), wanted, path)
     if wanted.record is None:
         return wanted.opens(path) if wanted.opens else PathSource(path)
     from metier.lineage.shards import read_plain
@@ -166,6 +201,19 @@ def _open(wanted: Input, path: str, scratch: Path) -> Artifact | Source:
         raise InputError(f"{path}: the table is empty")
     counts = Counts(read=rows, kept=rows)
     return writer.commit(stage="plain", step="plain", revision=1, config={}, inputs={}, counts=counts)
+
+
+def _fitting(artifact: Artifact, wanted: Input, path: str) -> Artifact:
+    """The artifact, if its table has the columns that the input takes."""
+    if wanted.record is not None:
+        import pyarrow.parquet as pq
+
+        from metier.lineage.shards import schema_of
+
+        there = set(pq.read_schema(artifact.table_files(wanted.table)[0]).names)
+        if there != set(schema_of(wanted.record).names):
+            raise InputError(f"{path}: its table {wanted.table} holds no {wanted.record.__name__} rows: {wanted.about}")
+    return artifact
 
 
 def _list(name: str, as_json: bool) -> None:

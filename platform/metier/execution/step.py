@@ -33,6 +33,10 @@ class Source(Protocol):
         """A digest of what it holds, the same wherever it lies."""
         ...
 
+    def check(self) -> None:
+        """Refuses, before anything is spent, what can't be used. Cheap: reads no weights, reaches no network."""
+        ...
+
 
 @dataclass(frozen=True)
 class Input:

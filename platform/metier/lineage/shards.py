@@ -111,7 +111,7 @@ def read_plain(kind: type[R], path: Path) -> Iterator[R]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    with path.open(encoding="utf-8", errors="strict") as file:
+    with path.open(encoding="utf-8-sig", errors="strict") as file:
         number = 0
         try:
             for number, line in enumerate(file, 1):
@@ -121,6 +121,8 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
             raise InputError(f"{path}, row {number}: not JSON ({error.msg})") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path}, after row {number}: not UTF-8 text ({error.reason})") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets without end
+            raise InputError(f"{path}, row {number}: can't be read ({error})") from None
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -131,7 +133,10 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
             table = pq.ParquetFile(one)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{one}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-        for batch in table.iter_batches(batch_size=ROWS_PER_GROUP):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
+        try:
+            for batch in table.iter_batches(batch_size=ROWS_PER_GROUP):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{one}, after row {number}: damaged ({str(error).splitlines()[0]})") from None

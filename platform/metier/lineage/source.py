@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from metier.config import expanded
 from metier.errors import InputError
 from metier.lineage.fingerprint import file_digest, tree_digest
 
@@ -19,14 +20,18 @@ class PathSource:
     @property
     def location(self) -> str:
         """The path."""
-        return str(Path(self.path).expanduser())
+        return str(expanded(self.path))
+
+    def check(self) -> None:
+        """Refuses a path that is not there."""
+        if not Path(self.location).exists():
+            raise InputError(f"{self.path}: there is no such file or folder")
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Digest of the file's bytes, or of the names and bytes in the folder."""
+        self.check()
         path = Path(self.location)
-        if not path.exists():
-            raise InputError(f"{self.path}: there is no such file or folder")
         return tree_digest(path) if path.is_dir() else file_digest(path)
 
 
@@ -36,6 +41,9 @@ class NamedSource:
 
     location: str
     version: str = ""
+
+    def check(self) -> None:
+        """A name has nothing to be looked for."""
 
     @property
     def fingerprint(self) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from metier.config import expanded
 from metier.errors import InputError
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.manifest import MANIFEST
@@ -23,7 +24,9 @@ class Store:
             raise InputError(
                 f"store {root}: a local or mounted folder is needed; object stores can't hold artifacts yet"
             )
-        self.root = Path(root).expanduser().absolute()
+        self.root = expanded(root).absolute()
+        if any(part.exists() and not part.is_dir() for part in (self.root, *self.root.parents)):
+            raise InputError(f"store {root}: a file stands there or on the way: name a folder")
 
     def folder(self, step: str, key: str) -> Path:
         """Where the artifact of a step with this key lies or will lie."""

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metier.config import expanded
 from metier.errors import InputError, MachineError
 from metier.models import HUB_ID, folder_digest
 
@@ -26,10 +27,14 @@ def resolve(location: str) -> str:
     """The folder of an embedder that is embedded or local; a hub id passes through. Raises InputError, MachineError."""
     if location in EMBEDDED:
         return str(_package_folder(location))
-    path = Path(location).expanduser()
+    path = expanded(location)
     if path.is_dir():
         if not (path / "modules.json").exists() and not (path / "config.json").exists():
             raise InputError(f"embedder {location}: the folder holds no sentence-transformers model (modules.json)")
+        if not any(path.rglob("*.safetensors")):
+            raise InputError(
+                f"embedder {location}: the folder has no weights (*.safetensors); pickled ones can run code"
+            )
         return str(path.absolute())
     if HUB_ID.fullmatch(location) and not path.exists():
         return location
@@ -49,6 +54,10 @@ class EmbedderSource:
     """An embedder from outside the store. Its fingerprint is what it holds, never where it lies."""
 
     location: str
+
+    def check(self) -> None:
+        """Refuses what can't be an embedder."""
+        resolve(self.location)
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from metier.config import StageConfig
+from metier.config import StageConfig, expanded
 from metier.errors import InputError
 from metier.execution.dataflow import map_items, write_outcome
 from metier.execution.step import Context, Input, Stage
@@ -47,7 +47,7 @@ class FolderSpec(StageConfig):
 
     def anchored(self, base: Path) -> FolderSpec:
         """With its path seen from `base`."""
-        return self.model_copy(update={"folder": str(base / Path(self.folder).expanduser())})
+        return self.model_copy(update={"folder": str(base / expanded(self.folder))})
 
     @property
     def where(self) -> str:
@@ -56,10 +56,16 @@ class FolderSpec(StageConfig):
 
     def files(self) -> list[Path]:
         """The files, sorted. Raises InputError when the folder is missing or holds no document."""
-        root = Path(self.folder).expanduser()
+        root = expanded(self.folder)
         if not root.is_dir():
             raise InputError(f"sources: folder {self.folder}: there is no such folder")
-        found = [p for p in root.glob(self.glob) if p.is_file() and not _hidden(p.relative_to(root))]
+        try:
+            found = [p for p in root.glob(self.glob) if p.is_file() and not _hidden(p.relative_to(root))]
+        except (ValueError, NotImplementedError) as error:
+            raise InputError(f"sources: folder {self.folder}: glob {self.glob!r} can't be used ({error})") from None
+        for path in found:
+            if not str(path).isprintable():
+                raise InputError(f"sources: folder {self.folder}: rename {str(path)!r}: its name is not plain UTF-8")
         if not any(p.suffix.lower() in SUFFIXES for p in found):
             wanted = ", ".join(sorted(SUFFIXES))
             raise InputError(f"sources: folder {self.folder}: no document in it ({wanted}; glob {self.glob!r})")
@@ -67,7 +73,7 @@ class FolderSpec(StageConfig):
 
     def uri(self, path: Path) -> str:
         """The name of a file wherever the folder lies."""
-        name = path.relative_to(Path(self.folder).expanduser()).as_posix()
+        name = path.relative_to(expanded(self.folder)).as_posix()
         return f"{self.prefix.rstrip('/')}/{name}" if self.prefix else name
 
     @property
@@ -143,6 +149,10 @@ class DocumentSources:
         """The folders and packages, for people."""
         return ", ".join(s.where for s in self.specs)
 
+    def check(self) -> None:
+        """Refuses a missing or empty source; its fingerprint, which every plan needs, looks for that."""
+        _ = self.fingerprint
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Digest of what the sources hold. Raises InputError for a missing or empty one."""
@@ -214,6 +224,8 @@ def _read(item: Item, config: Config) -> Document | Rejection:
         return rejection(stub, "ingest", fault.reason, fault.evidence)
     except OSError as error:
         return rejection(stub, "ingest", "unreadable", error.strerror or type(error).__name__)
+    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # out of a parser's depths
+        return rejection(stub, "ingest", "unreadable", f"{type(error).__name__}: {error}")
     count = len(document.text.split())
     if count < config.min_words:
         return rejection(document, "ingest", "too_short", f"{count} words")

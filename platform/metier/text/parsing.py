@@ -95,6 +95,8 @@ def _front_matter(text: str) -> tuple[dict[str, Any], str]:
         found = yaml.safe_load(match[1])
     except yaml.YAMLError:
         return {}, text
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:  # such as 2026-02-30
+        raise UnreadableDocument("front_matter", f"a value is not what its form says ({error})") from None
     if not isinstance(found, dict):
         return {}, text
     return {str(k).lower(): v for k, v in found.items()}, text.replace("\r\n", "\n")[match.end() :]

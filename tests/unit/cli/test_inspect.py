@@ -43,4 +43,4 @@ def test_scripts_get_json(answered):
 
 @pytest.mark.parametrize("id_", ["answer-0", "../../etc/passwd", ""])
 def test_an_id_that_no_answer_has_is_refused(answered, id_):
-    assert "no answer" in refused("trace", id_, "--store", answered[0])
+    assert "not in the log" in refused("trace", id_, "--store", answered[0])

@@ -160,3 +160,37 @@ def test_the_output_must_be_a_folder(pairs):
 def test_an_unknown_stage_comes_with_the_nearest_one():
     assert "did you mean filter?" in refused("stage", "fliter", "--list")
     assert "see --list" in refused("stage", "zzz")
+
+
+def test_what_a_person_put_beside_an_output_is_not_cleared_away(ray_cluster, pairs, tmp_path):
+    out = tmp_path / "out"
+    assert metier("stage", "review", "--input", pairs, "--output", out).code == 0
+    (out / "verdicts.jsonl").write_text("{}\n")
+    said = refused("stage", "review", "--input", pairs, "--output", out)
+    assert "verdicts.jsonl in it is no output of this stage" in said
+    assert (out / "verdicts.jsonl").exists()
+
+
+def test_a_stage_that_fails_leaves_its_earlier_output_as_it_was(ray_cluster, pairs, tmp_path):
+    out, verdicts = tmp_path / "out", tmp_path / "verdicts.jsonl"
+    assert metier("stage", "review", "--input", pairs, "--output", out).code == 0
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    verdicts.write_text('{"record_id": "none", "decision": "accept", "reviewer": "r"}\n')
+    failed = metier("stage", "review", "--input", pairs, "--input", f"verdicts={verdicts}", "--output", out)
+    assert failed.code == 2
+    assert "no dialogue has the id" in failed.err
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_an_input_inside_the_output_is_refused(ray_cluster, pairs, tmp_path):
+    out = tmp_path / "out"
+    assert metier("stage", "review", "--input", pairs, "--output", out).code == 0
+    assert "lies in --output" in refused("stage", "review", "--input", out, "--output", out)
+    assert (out / "kept.parquet").exists()
+
+
+def test_another_stages_table_is_refused(ray_cluster, pairs, tmp_path):
+    out = tmp_path / "out"
+    assert metier("stage", "review", "--input", pairs, "--output", out).code == 0
+    assert "holds no Document rows" in refused("stage", "chunk", "--input", out, "--output", tmp_path / "chunks")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from metier.config import Resources
@@ -55,8 +57,23 @@ def test_the_size_of_a_batch_changes_no_result(tmp_path, ray_cluster):
     assert found[0] == found[1]
 
 
+def test_a_single_batch_is_worked_on_here(tmp_path):
+    pids, said = set(), []
+
+    def noted(rows: list[Document]):
+        pids.add(os.getpid())
+        return odd_only(rows)
+
+    context = context_with(tmp_path, documents(60))
+    context.progress = lambda *words: said.append(words)
+    counts = map_table(context, "documents", Document, noted, Document)
+    assert counts == Counts(read=60, kept=30, rejected={"even": 30})
+    assert pids == {os.getpid()}
+    assert said == [(60, 60, "rows")]
+
+
 def test_an_error_of_ours_comes_out_of_a_worker_as_it_was(tmp_path, ray_cluster):
-    context = context_with(tmp_path, documents(3))
+    context = context_with(tmp_path, documents(3), batch_rows=1)
     with pytest.raises(InputError, match="^document 0000: no such thing$"):
         map_table(context, "documents", Document, refuse, Document)
 

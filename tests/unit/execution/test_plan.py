@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from metier.errors import InputError
 from metier.execution.plan import in_order, make_plan
 from metier.execution.runner import run_plan
-from metier.lineage.source import NamedSource
+from metier.lineage.source import NamedSource, PathSource
 from metier.lineage.store import Store
 from tests.fixtures.toy_stages import KEEP, WRITE, KeepConfig, WriteConfig, toy_pipeline
 from tests.unit.execution.test_runner import Recorder
@@ -71,3 +72,10 @@ def test_a_missing_or_unknown_input_is_refused():
         KEEP.step(KeepConfig())
     with pytest.raises(TypeError, match="unknown inputs"):
         WRITE.step(WriteConfig(), source=NamedSource("a"), other=NamedSource("b"))
+
+
+def test_a_source_that_cannot_be_used_is_refused_before_anything_runs(store, tmp_path):
+    step = WRITE.step(WriteConfig(), source=PathSource(str(tmp_path / "nowhere")))
+    behind = KEEP.step(KeepConfig(), documents=step)
+    with pytest.raises(InputError, match="nowhere: there is no such file"):
+        make_plan([behind], store)

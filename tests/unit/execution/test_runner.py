@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 
@@ -106,3 +107,20 @@ def test_two_runs_do_not_write_the_same_step(store):
     plan = make_plan([toy_pipeline()], store)
     with store.writing("write", plan[0].key), pytest.raises(InputError, match="another run"):
         run_plan(plan, store, Recorder())
+
+
+def test_what_another_run_made_since_the_plan_is_reused_and_not_cleared_away(store, monkeypatch):
+    plan = make_plan([toy_pipeline()], store)
+    real = store.alone
+
+    @contextlib.contextmanager
+    def late(step, key):
+        monkeypatch.setattr(store, "alone", real)
+        run_plan(make_plan([toy_pipeline()], store), store, Recorder())  # the other run, just before our lock
+        with real(step, key):
+            yield
+
+    monkeypatch.setattr(store, "alone", late)
+    made = run_plan(plan, store, Recorder())
+    assert make_plan([toy_pipeline()], store)[0].action == "reuse"
+    assert all(f.path and (made["write"].folder / f.path).exists() for f in made["write"].manifest.files)

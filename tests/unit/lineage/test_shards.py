@@ -39,7 +39,8 @@ def test_a_table_gives_back_the_same_records(rows):
 
 
 def test_files_give_back_the_same_records(tmp_path):
-    dialogue = Dialogue(messages=(Message(role="user", content="q"),), task="t", source="teacher")
+    turns = (Message(role="user", content="q"), Message(role="assistant", content="a"))
+    dialogue = Dialogue(messages=turns, task="t", source="teacher")
     rows = [dialogue.derive(Dialogue, task=str(i)) for i in range(5000)]  # more than one row group
     count, ids = write_table(tmp_path / "a.parquet", Dialogue, rows)
     assert (count, len(set(ids))) == (5000, 5000)
@@ -97,3 +98,34 @@ def test_files_that_are_no_tables(tmp_path):
 
 def test_every_record_type_has_a_schema():
     assert schema_of(Question).field("points").type == pa.list_(pa.string())
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
+    path = write_jsonl(tmp_path / "in.jsonl", {"uri": "a", "title": "b", "text": "c"})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [d.uri for d in read_plain(Document, path)] == ["a"]
+
+
+@pytest.mark.parametrize("row", ["[" * 100_000, '{"position": ' + "9" * 5000 + "}"])
+def test_what_json_itself_stumbles_over_is_named_with_its_row(tmp_path, row):
+    path = write_jsonl(tmp_path / "in.jsonl", {"uri": "a", "title": "b", "text": "c"}, row)
+    with pytest.raises(InputError, match="in.jsonl, row 2: can't be read"):
+        list(read_plain(Document, path))
+
+
+def test_damaged_pages_of_a_parquet_file_are_named(tmp_path):
+    path = tmp_path / "in.parquet"
+    write_table(path, Document, [Document(uri=str(i), title="t", text="word " * 50) for i in range(500)])
+    data = bytearray(path.read_bytes())
+    data[200:2000] = b"x" * 1800
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="in.parquet, after row 0: damaged"):
+        list(read_plain(Document, path))
+
+
+def test_a_dialogue_needs_a_question_and_an_answer(tmp_path):
+    path = write_jsonl(
+        tmp_path / "in.jsonl", {"messages": [{"role": "user", "content": "q"}], "task": "t", "source": "teacher"}
+    )
+    with pytest.raises(InputError, match="row 1: messages need a user and an assistant turn"):
+        list(read_plain(Dialogue, path))

@@ -68,6 +68,15 @@ def test_candidates_of_all_exams_stand_with_score_interval_and_slices(shown):
     assert questions.split() == ["questions", "25", "20", "5"]
 
 
+def test_the_table_of_a_whole_exam_fits_a_terminal_of_80_columns(tmp_path):
+    slices = ("numeric", "factual", "usage", "format", "unanswerable")
+    rows = [g for name in ("base", "tuned", "tuned-w8a8+retrieval") for s in slices for g in graded(name, 0.5, 12, s)]
+    table = exam_table([as_table(tmp_path, rows, Grade)], gate_of(rows, {}))
+    lines = printed(table, width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(name in lines[1] for name in slices)
+
+
 def test_what_ships_and_why_is_said(shown):
     out = shown(graded("base", 0.2), graded("tuned", 0.8), graded("small", 0.8), formats={"w8a8": "small"})
     assert "gate passed: tuned beats base" in words(out)

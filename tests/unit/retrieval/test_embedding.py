@@ -35,10 +35,21 @@ def test_a_folder_is_known_by_what_it_holds(tmp_path):
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "modules.json").write_text("[]" if name != "c" else "[1]")
+        (tmp_path / name / "0_Transformer").mkdir()
+        (tmp_path / name / "0_Transformer" / "model.safetensors").write_bytes(b"w")
     prints = [EmbedderSource(str(tmp_path / name)).fingerprint for name in ("a", "b", "c")]
     assert prints[0] == prints[1] != prints[2]
+    (tmp_path / "b" / "0_Transformer" / "model.safetensors").write_bytes(b"v")
+    assert EmbedderSource(str(tmp_path / "b")).fingerprint != prints[0]
     assert EmbedderSource("all-minilm-l6-v2").fingerprint.startswith("all-minilm-l6-v2@")
     assert EmbedderSource("owner/name").fingerprint == "owner/name"
+
+
+def test_pickled_weights_alone_are_refused(tmp_path):
+    (tmp_path / "modules.json").write_text("[]")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"w")
+    with pytest.raises(InputError, match="no weights"):
+        EmbedderSource(str(tmp_path)).check()
 
 
 def test_a_text_has_one_vector_of_length_one_whatever_stands_beside_it():

@@ -112,3 +112,29 @@ def test_a_spec_is_told_by_its_key_and_knows_no_other():
 def test_a_folder_in_an_experiment_file_is_seen_from_the_file(tmp_path):
     assert FolderSpec(folder="docs").anchored(tmp_path).folder == str(tmp_path / "docs")
     assert FolderSpec(folder="/docs").anchored(tmp_path).folder == "/docs"
+
+
+def test_what_a_parser_stumbles_over_costs_one_document_and_not_the_run(tmp_path, ray_cluster):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "good.md").write_text("# Alpha\n\nFour words stand here.\n")
+    (corpus / "day.md").write_text("---\neffective: 2026-02-30\n---\nFour words stand here.\n")
+    (corpus / "deep.html").write_text("<div>" * 20_000 + "Four words stand here.")
+    (corpus / "charset.html").write_text('<meta charset="undefined"><p>Four words stand here.</p>')
+    counts = made(documents_at(str(corpus)), tmp_path / "store").manifest.counts
+    assert counts.read == 4
+    assert counts.rejected["front_matter"] == 1
+    assert counts.kept >= 1
+    assert counts.balanced
+
+
+@pytest.mark.parametrize("glob", ["/etc/*", "a**b", ""])
+def test_a_glob_that_is_none_is_refused(folder, glob):
+    with pytest.raises(InputError, match="glob"):
+        FolderSpec(folder=str(folder), glob=glob).files()
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_anything_is_read(folder):
+    (folder / "caf\udce9.md").write_text("# Alpha\n\nFour words stand here.\n")
+    with pytest.raises(InputError, match="rename"):
+        FolderSpec(folder=str(folder)).files()
