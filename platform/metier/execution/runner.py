@@ -59,15 +59,18 @@ def _make(step: Step, made: dict[str, Artifact], store: Store, watcher: Watcher)
     if fingerprints is None:
         raise StepError(f"{step.name}: an input was not made before it")
     key = key_of(step, fingerprints)
-    with store.alone(step.name, key):
-        found = store.find(step.name, key)  # another run may have made it since this one was planned
-        if found:
-            watcher.finished(step, found, 0.0, True)
-            return found
+    found = store.find(step.name, key)
+    if found:
+        watcher.finished(step, found, 0.0, True)
+        return found
+    with store.writing(step.name, key) as place:
+        if isinstance(place, Artifact):  # another run made it since
+            watcher.finished(step, place, 0.0, True)
+            return place
         inputs = {n: made[s.name] if isinstance(s, Step) else s for n, s in step.inputs.items()}
         started = time.time()
         watcher.started(step)
-        artifact = execute(step, inputs, fingerprints, Writer(store.folder(step.name, key)), watcher)
+        artifact = execute(step, inputs, fingerprints, place, watcher)
         watcher.finished(step, artifact, time.time() - started, False)
         return artifact
 

@@ -49,14 +49,11 @@ class Store:
         return folder.exists() and not (folder / MANIFEST).exists()
 
     @contextlib.contextmanager
-    def writing(self, step: str, key: str) -> Iterator[Writer]:
-        """A writer for one step, alone. What an earlier attempt left there is removed."""
-        with self.alone(step, key):
-            yield Writer(self.folder(step, key))
+    def writing(self, step: str, key: str) -> Iterator[Writer | Artifact]:
+        """A writer for one step, alone: a second run that wants the same step is refused until the first ends.
 
-    @contextlib.contextmanager
-    def alone(self, step: str, key: str) -> Iterator[None]:
-        """Keeps others off one step: a second run that wants it is refused until the first ends."""
+        What another run has finished by now is given as it is; a writer would clear its folder.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / ".locks").mkdir(exist_ok=True)
         with (self.root / ".locks" / f"{step}-{key}").open("w") as lock:
@@ -66,4 +63,4 @@ class Store:
                 raise InputError(
                     f"{step} is being made by another run in {self.root}: wait for it, or stop it"
                 ) from None
-            yield
+            yield self.find(step, key) or Writer(self.folder(step, key))

@@ -46,17 +46,18 @@ def exam_table(exams: Iterable[GradeTable], gate: Mapping[str, Any]) -> Table:
     board = scoreboard(by_candidate([g for exam in exams for g in exam.records(Grade)]), decision)
     verdict = "passed" if decision.passed else "REFUSED"
     caption = f"gate {verdict}: {decision.why}\n" + (f"ships {_shipping(decision.ships)}" if decision.passed else "")
-    table = Table(title="Final exam (0 to 1)", title_justify="left", caption=Text(caption.strip()),
+    table = Table(title="Final exam (0 to 1, with 95 % intervals)", title_justify="left", caption=Text(caption.strip()),
                   caption_justify="left", header_style="bold", box=None, padding=(0, 1, 0, 0),
                   pad_edge=False)  # fmt: skip
     table.add_column("candidate", no_wrap=True)
-    table.add_column("all (95 % range)", justify="right", no_wrap=True)
+    table.add_column("all (interval)", justify="right", no_wrap=True)
     for name in board.slices:
         table.add_column(name, justify="right", min_width=4, overflow="fold")
     counts = [max(c.cells[s].questions for c in board.candidates if s in c.cells) for s in board.columns]
     for one in board.candidates:
         style = "bold green" if one.ships and decision.passed else "bold" if one.ships else ""
         table.add_row(Text(one.name), *_scores(one, board.columns), style=style)
+    table.add_row()
     table.add_row("questions", *(str(n) for n in counts), style="dim")
     return table
 

@@ -111,16 +111,16 @@ def test_two_runs_do_not_write_the_same_step(store):
 
 def test_what_another_run_made_since_the_plan_is_reused_and_not_cleared_away(store, monkeypatch):
     plan = make_plan([toy_pipeline()], store)
-    real = store.alone
+    real = store.writing
 
     @contextlib.contextmanager
     def late(step, key):
-        monkeypatch.setattr(store, "alone", real)
+        monkeypatch.setattr(store, "writing", real)
         run_plan(make_plan([toy_pipeline()], store), store, Recorder())  # the other run, just before our lock
-        with real(step, key):
-            yield
+        with real(step, key) as place:
+            yield place
 
-    monkeypatch.setattr(store, "alone", late)
+    monkeypatch.setattr(store, "writing", late)
     made = run_plan(plan, store, Recorder())
     assert make_plan([toy_pipeline()], store)[0].action == "reuse"
     assert all(f.path and (made["write"].folder / f.path).exists() for f in made["write"].manifest.files)
