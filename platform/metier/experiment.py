@@ -36,6 +36,7 @@ from metier.stages.smoke import Config as Smoke
 from metier.stages.split import Config as Split
 from metier.stages.synthesise import Config as Synthesise
 from metier.stages.train import Config as Train
+from metier.strict_yaml import yaml_value
 
 Format = Literal["w4a16", "w8a8"]
 
@@ -132,45 +133,6 @@ class Experiment(StageConfig):
 
 
 SECRETIVE = ("key", "url", "token", "secret", "password")  # what stands there by mistake may be one, and is not shown
-
-_DAY, _MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice instead of silently taking the last, and reads a day as the text that it is."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in forms if tag != _DAY]
-    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        if key_node.tag == _MERGE:  # `<<: *name`; a key beside it wins over what it brings
-            continue
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(None, None, "a key is a single word", key_node.start_mark)
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def yaml_value(text: str) -> Any:
-    """What a text of YAML says. Raises yaml.YAMLError."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:  # a tag that its value belies
-        raise yaml.YAMLError(f"a value is not what its tag or form says ({error})") from None
-    except RecursionError:
-        raise yaml.YAMLError("it is nested too deeply") from None
 
 
 def load(path: Path) -> Experiment:

@@ -23,11 +23,12 @@ from metier.errors import InputError
 from metier.execution.runner import execute
 from metier.execution.session import local_ray
 from metier.execution.step import Input, Source, Stage, Step
-from metier.experiment import explained, yaml_value
+from metier.experiment import explained
 from metier.lineage.artifact import RECEIPT, Artifact, Writer
 from metier.lineage.manifest import MANIFEST, Counts
 from metier.lineage.source import PathSource
 from metier.stages.catalogue import STAGES
+from metier.strict_yaml import yaml_value
 
 
 def register(app: typer.Typer) -> None:

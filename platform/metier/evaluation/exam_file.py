@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, model_validator
 from metier.config import StageConfig
 from metier.errors import InputError
 from metier.records import Question, Slice
+from metier.strict_yaml import yaml_value
 
 
 class WrittenQuestion(StageConfig):
@@ -48,8 +49,8 @@ class WrittenQuestion(StageConfig):
                 raise ValueError("an unanswerable question has no points")
         elif not self.points or not self.answer:
             raise ValueError("an answer and at least one point are needed")
-        if any(not p.strip() for p in self.points):
-            raise ValueError("a point is empty")
+        if any(not half.strip() for point in self.points for half in point.split("|")):
+            raise ValueError("a point, or one side of its |, is empty")
         if (self.format == "json") != bool(self.json_keys):
             raise ValueError("json_keys go with format json")
         if self.format == "json" and set(_json_object(self.answer)) != set(self.json_keys):
@@ -77,7 +78,7 @@ def _json_object(text: str) -> dict[str, Any]:
     """The object that a text is; an empty one where it is none."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -103,14 +104,16 @@ def read_exam(path: Path, abstention: str) -> list[Question]:
 
 def _entries(path: Path) -> list[Any]:
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = yaml_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such exam file") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: not a readable file ({error.strerror})") from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not YAML") from None
+        mark, said = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        raise InputError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not YAML ({said})") from None
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path}: an exam is a list of questions (examples/exams shows the form)")
     return entries

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 FOLDER = "answers"
 
@@ -66,19 +65,20 @@ def logged(store: Path) -> Iterator[Answer]:
     """All answers, the newest day first, in each day from the last."""
     for path in sorted((store / FOLDER).glob("*.jsonl"), reverse=True):
         for line in reversed(path.read_text(encoding="utf-8", errors="replace").split("\n")):
-            row = _row(line)
-            if row is not None:
-                turns = tuple((asked, answered) for asked, answered in row.pop("turns"))
-                yield Answer(**row | {"passage_ids": tuple(row["passage_ids"]), "turns": turns})
+            answer = _answer(line)
+            if answer is not None:
+                yield answer
 
 
-def _row(line: str) -> dict[str, Any] | None:
+def _answer(line: str) -> Answer | None:
+    """The answer that a line holds; None for one that a crash cut short, or that is none of ours."""
     try:
         row = json.loads(line)
-    except json.JSONDecodeError:  # cut short by a crash
+        turns = tuple((str(asked), str(answered)) for asked, answered in row.pop("turns"))
+        ids = tuple(map(str, row.pop("passage_ids")))
+        return Answer(**{name: str(value) for name, value in row.items()}, passage_ids=ids, turns=turns)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    known = {field.name for field in dataclasses.fields(Answer)}
-    return row if isinstance(row, dict) and set(row) == known else None
 
 
 def find(store: Path, answer_id: str) -> Answer | None:
