@@ -103,4 +103,4 @@ def test_init_overwrites_nothing(folder):
 
 
 def test_a_report_that_is_not_there_yet(folder):
-    assert "no report yet" in refused("report", experiment(folder), "--store", folder / "store")
+    assert "no report for it" in refused("report", experiment(folder), "--store", folder / "store")

@@ -17,7 +17,7 @@ from metier.errors import InputError
 
 TEMPLATE = """\
 # A Metier experiment. Run it:  metier run {file}
-# All settings with their types and defaults:  metier stage --list
+# A stage's settings with their types and defaults:  metier stage blend --list
 name: {name}
 
 # Where the documents are: folders of .md, .html, .txt, or an installed Python package's documentation.
@@ -25,23 +25,32 @@ sources:
   - folder: {folder}
   # - python_package: ray
 
-# Questions of your own, with reference answers (examples/exams shows the form). The exam decides, so write some.
+# The exam is derived from documents that training never sees; some hundred documents give one that decides surely.
+# Questions of your own with reference answers make it better (examples/exams shows the form; `uri` is a file's name).
 # exam: exam.yaml
-# Verdicts of your experts on the sample that the review stage draws.
+# Verdicts of your experts on metier-store/review/*/sample.jsonl, a line each:
+#   {{"record_id": "...", "decision": "accept | edit | reject", "reviewer": "...", "answer": "the corrected one"}}
 # verdicts: verdicts.jsonl
 
 models:
   base: smollm2-135m-instruct     # or a Hugging Face id such as meta-llama/Llama-3.1-8B-Instruct, or a local folder
   embedder: all-minilm-l6-v2
-  formats: [w4a16, w8a8]          # quantised formats to try, smallest first
+  formats: [w4a16, w8a8]          # tried, smallest first; what this machine can't execute (`metier doctor`) is skipped
 
 stages:
   filter:
     as_of: ""                     # a day such as 2026-01-31: documents superseded by then are left out
   synthesise:
     teacher: {{pairs: 40}}          # pairs that the model writes from passages; 0 for none
+    # A larger model behind an OpenAI-compatible address; its key comes from the environment:
+    # teacher: {{pairs: 400, engine: {{engine: http, base_url: "https://host/v1", model: NAME, api_key_env: TEACHER_KEY}}}}
+  # These suit the embedded model on two cores, some ten minutes of training. For a larger model on a GPU remove them.
+  blend:
+    max_tokens: 95000             # a core computes about 100 tokens a second
   train:
-    epochs: 2
+    epochs: 1
+    learning_rate: 0.002
+    batch_tokens: 512
 
 # Where it runs. Nothing here changes a result or re-runs a step.
 resources:
@@ -82,12 +91,14 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")] = False,
 ) -> None:
     """Says what this machine can do, and what is missing. Exit code 2 when a run could not end here."""
-    checks = list(_checks())
+    checks = []
+    for check in _checks():  # each is shown as it is found: trying the engine's kernels takes half a minute
+        checks.append(check)
+        if not as_json:
+            mark = "✓" if check["ok"] else "✗" if check["needed"] else "·"
+            print(f"{mark} {check['what']:<22} {check['found']}", flush=True)
     if as_json:
         print(json.dumps(checks, indent=1))
-    else:
-        for check in checks:
-            print(f"{'✓' if check['ok'] else ('✗' if check['needed'] else '·')} {check['what']:<22} {check['found']}")
     if any(c["needed"] and not c["ok"] for c in checks):
         raise InputError("doctor: what is marked ✗ is missing for a whole run on this machine")
 

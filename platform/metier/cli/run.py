@@ -146,7 +146,7 @@ def status(file: FileArgument, store: StoreOption = STORE, as_json: JsonOption =
         counts_text = (
             f"{row['kept']:>8,} kept {row['rejected']:>6,} rejected {row['seconds']:>8} s" if mark == "✓" else ""
         )
-        print(f"{mark} {row['step']:<20} {counts_text}")
+        print(f"{mark} {row['step']:<20} {counts_text or 'not there with these settings and inputs'}")
 
 
 def report(file: FileArgument, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
@@ -154,5 +154,7 @@ def report(file: FileArgument, store: StoreOption = STORE, as_json: JsonOption =
     _, decisions = _planned(file, Store(store))
     found = next((d.artifact for d in decisions if d.step.name == "report"), None)
     if found is None:
-        raise InputError(f"{file}: no report yet; `metier run {file}` makes it")
+        earlier = Store(store).latest("report")
+        also = f" (one of other settings or documents: {_report_file(earlier)})" if earlier else ""
+        raise InputError(f"{file}: no report for it as it stands; `metier run {file}` makes it{also}")
     print(json.dumps({"report": str(_report_file(found))}) if as_json else _report_file(found))

@@ -64,8 +64,11 @@ class HttpEngine(StageConfig):
     @field_validator("base_url")
     @classmethod
     def _without_credentials(cls, url: str) -> str:
-        if urlsplit(url).username or urlsplit(url).password or urlsplit(url).query:
-            raise ValueError("an endpoint's address holds no user, password or query: name the key's variable instead")
+        parts = urlsplit(url)
+        if parts.username or parts.password or parts.query or parts.fragment or ";" in url:
+            raise ValueError(
+                "an endpoint's address holds no user, password, query or fragment: name the key's variable"
+            )
         return url
 
 

@@ -95,18 +95,18 @@ def read_table(kind: type[R], files: Sequence[Path]) -> Iterator[R]:
 
 def read_plain(kind: type[R], path: Path) -> Iterator[R]:
     """Records from a user's own .jsonl or .parquet file. Raises InputError with the file and the row."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder")
     suffix = path.suffix.lower()
     if suffix not in (".jsonl", ".parquet"):
         raise InputError(f"{path}: a table is .jsonl or .parquet, not {suffix or 'without an ending'}")
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file")
     rows = _json_rows(path) if suffix == ".jsonl" else _parquet_rows(path)
     for number, row in rows:
         try:
             yield record_from(kind, row)
         except ValueError as error:
             raise InputError(
-                f"{path}, row {number}: {error} (columns of a {kind.__name__}: `metier stage --list`)"
+                f"{path}, row {number}: {error} (columns of a {kind.__name__}: `metier stage NAME --list --json`)"
             ) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -44,3 +45,12 @@ def test_scripts_get_json(answered):
 @pytest.mark.parametrize("id_", ["answer-0", "../../etc/passwd", ""])
 def test_an_id_that_no_answer_has_is_refused(answered, id_):
     assert "not in the log" in refused("trace", id_, "--store", answered[0])
+
+
+def test_what_people_asked_is_no_markup_and_steers_no_terminal(answered):
+    root, answer, _ = answered
+    odd = dataclasses.replace(answer, id=new_id(), question="[/red]\x1b[2J what?", release="register/one")
+    append(root, odd)
+    out = metier("trace", odd.id, "--store", root, "--pairs", 0).out
+    assert "[/red]" in out
+    assert "\x1b[2J" not in out

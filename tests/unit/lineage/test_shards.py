@@ -89,6 +89,7 @@ def test_a_parquet_file_without_a_column_is_named(tmp_path):
 
 def test_files_that_are_no_tables(tmp_path):
     (tmp_path / "in.parquet").write_bytes(b"nothing")
+    (tmp_path / "a.csv").write_text("uri")
     (tmp_path / "latin.jsonl").write_bytes(b'{"uri": "\xff"}')
     for name, message in (("in.parquet", "not a readable"), ("no.jsonl", "no such file"), ("a.csv", ".jsonl or"),
                           ("latin.jsonl", "not UTF-8")):  # fmt: skip
