@@ -69,3 +69,9 @@ def test_a_rejection_gives_the_whole_row_back():
 
 def test_two_reasons_for_one_row_are_two_rejections():
     assert rejection(DOCUMENT, "filter", "a", "").id != rejection(DOCUMENT, "filter", "b", "").id
+
+
+@pytest.mark.parametrize("roles", [(), ("user",), ("system", "assistant")])
+def test_a_dialogue_without_a_question_or_an_answer_is_refused(roles):
+    with pytest.raises(ValueError, match="a user and an assistant turn"):
+        Dialogue(messages=tuple(Message(role=r, content="x") for r in roles), task="t", source="production")

@@ -24,14 +24,12 @@ class Example:
 def encode(dialogue: Dialogue, tokenizer: Any) -> Example:
     """The dialogue as the model's own chat template writes it.
 
-    Raises InputError when no turn is the assistant's, when the template ends a turn with no end token, or when it
-    writes a conversation's beginning differently once the conversation goes on (then no prompt could be trained).
+    Raises InputError when the template ends a turn with no end token, or when it writes a conversation's beginning
+    differently once the conversation goes on (then no prompt could be trained).
     """
     ids = _ids(tokenizer, dialogue.messages)
     labels = [IGNORED] * len(ids)
     spoken = [i for i, m in enumerate(dialogue.messages) if m.role == "assistant"]
-    if not spoken:
-        raise InputError(f"dialogue {dialogue.id}: no turn is the assistant's, so there is nothing to learn from")
     for turn in spoken:
         before = _ids(tokenizer, dialogue.messages[:turn], answering=True)
         after = _ids(tokenizer, dialogue.messages[: turn + 1])
