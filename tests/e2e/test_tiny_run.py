@@ -128,8 +128,7 @@ def content(store: Path) -> dict[str, str]:
 
 @pytest.mark.timeout(900)
 def test_a_run_killed_three_times_ends_with_the_same_artifacts(tiny_run, tmp_path):
-    small = {"default": {"batch_rows": 7}}  # tables through Ray Data, where the whole run had each in one batch
-    file = make_tiny_experiment(tmp_path, resources=small)
+    file = make_tiny_experiment(tmp_path)
     broken = tmp_path / "broken"
     run_and_kill(file, broken, "synthesise", "started")
     run_and_kill(file, broken, "train", "progress")
