@@ -70,6 +70,7 @@ def stage(
         raise InputError(f"stage {name}: --output FOLDER is needed")
     config = _config(chosen.config, settings or [], f"stage {name}")
     placed = _config(Resources, resources or [], "--on")
+    _bring_back(output.absolute())
     _refuse_foreign(output, name)
     with tempfile.TemporaryDirectory(prefix="metier-stage-") as scratch:
         given = _open_inputs(chosen, inputs or [], Path(scratch))
@@ -142,24 +143,31 @@ def _refuse_foreign(output: Path, stage: str) -> None:
             )
 
 
+def _aside(output: Path) -> Path:
+    """Where the earlier output waits while a stage replaces it."""
+    return output.with_name(f".{output.name}.earlier")
+
+
+def _bring_back(output: Path) -> None:
+    """Undoes an attempt that failed or was killed: the earlier output stands again where it stood."""
+    aside = _aside(output)
+    if aside.exists() and not (output / MANIFEST).exists():
+        shutil.rmtree(output, ignore_errors=True)
+        aside.rename(output)
+
+
 @contextlib.contextmanager
 def _kept_aside(output: Path) -> Iterator[None]:
     """The earlier output, moved aside while the stage runs and brought back if that fails."""
-    aside = output.with_name(f".{output.name}.earlier")
-    if aside.exists() and not (output / MANIFEST).exists():  # of an attempt that was killed
-        shutil.rmtree(output, ignore_errors=True)
-        aside.rename(output)
     if (output / MANIFEST).exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        output.rename(aside)
+        shutil.rmtree(_aside(output), ignore_errors=True)
+        output.rename(_aside(output))
     try:
         yield
     except BaseException:
-        if aside.exists():
-            shutil.rmtree(output, ignore_errors=True)
-            aside.rename(output)
+        _bring_back(output)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(_aside(output), ignore_errors=True)
 
 
 def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[str, Artifact | Source]:

@@ -194,3 +194,14 @@ def test_another_stages_table_is_refused(ray_cluster, pairs, tmp_path):
     out = tmp_path / "out"
     assert metier("stage", "review", "--input", pairs, "--output", out).code == 0
     assert "holds no Document rows" in refused("stage", "chunk", "--input", out, "--output", tmp_path / "chunks")
+
+
+def test_the_earlier_output_of_a_killed_attempt_is_found_again(ray_cluster, pairs, tmp_path):
+    out = tmp_path / "out"
+    assert metier("stage", "review", "--input", pairs, "--output", out).code == 0
+    out.rename(tmp_path / ".out.earlier")  # as a kill leaves it
+    out.mkdir()
+    (out / "kept.parquet").write_bytes(b"half")
+    assert metier("stage", "review", "--input", tmp_path / "none.jsonl", "--output", out).code == 2
+    assert (out / "manifest.json").exists()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
