@@ -7,15 +7,9 @@ import re
 
 import pytest
 
-from metier.config import Resources
 from metier.errors import InputError
-from metier.execution.plan import make_plan
-from metier.execution.runner import run_plan
 from metier.inference.protocol import Response
 from metier.inference.templates import PASSAGE_QUESTION, SENTENCE_QUESTION
-from metier.lineage.artifact import Writer
-from metier.lineage.manifest import Counts
-from metier.lineage.store import Store
 from metier.models import ModelSource
 from metier.records import ApiObject, Dialogue, Document, Parameter, Passage, Rejection
 from metier.retrieval.prompt import ABSTENTION
@@ -23,8 +17,8 @@ from metier.stages.synthesise import STAGE, Config, Teacher, given_sentence, pai
 from metier.text.apitext import api_markdown
 from metier.text.authoring import corpus_of
 from metier.text.phrasings import Chooser
+from tests.fixtures.stage_alone import run_alone
 from tests.fixtures.tiny_model import make_tiny_model
-from tests.unit.execution.test_runner import Recorder
 
 VERBS = ("open", "close", "read", "write", "seek", "list", "copy", "move", "drop", "join")
 
@@ -197,29 +191,16 @@ def test_a_question_that_names_nothing_is_given_its_subject_and_a_larger_teacher
     assert made.question == "About `lib.Files.open`: In which order are files opened?"
 
 
-def finished(folder, kind, records):
-    writer = Writer(folder)
-    rows = writer.table("kept", kind, records)
-    return writer.commit(
-        stage="given", step="given", revision=1, config={}, inputs={}, counts=Counts(read=rows, kept=rows)
-    )
-
-
-def run(tmp_path, documents, teacher, model=None):
-    inputs = {
-        "documents": finished(tmp_path / "documents", Document, documents),
-        "passages": finished(tmp_path / "passages", Passage, [passage(i) for i in range(8)]),
-    }
-    step = STAGE.step(Config(teacher=teacher), Resources(), model=model, **inputs)
-    store = Store(tmp_path / "store")
-    return run_plan(make_plan([step], store), store, Recorder())["synthesise"]
+def run(folder, documents, teacher, **model):
+    return run_alone(STAGE, Config(teacher=teacher), folder, documents=documents,
+                     passages=[passage(i) for i in range(8)], **model)  # fmt: skip
 
 
 def test_the_stage_runs_both_generators_and_again_to_the_same_rows(ray_cluster, tmp_path, documents):
     model = ModelSource(str(make_tiny_model(tmp_path / "model", ["the file opens one after the other"])))
     teacher = Teacher(pairs=5, engine={"engine": "transformers"}, max_tokens=16)
-    one = run(tmp_path / "one", documents, teacher, model)
-    two = run(tmp_path / "two", documents, teacher, model)
+    one = run(tmp_path / "one", documents, teacher, model=model)
+    two = run(tmp_path / "two", documents, teacher, model=model)
     assert one.fingerprint == two.fingerprint
     assert sum(one.manifest.counts.rejected.values()) == 5  # a random model keeps no form
     assert {d.source for d in one.records(Dialogue)} == {"structured"}
