@@ -150,7 +150,7 @@ def _without_paths(file: Path) -> None:
 
 STAGE = Stage(
     name="train",
-    revision=2,
+    revision=3,
     summary="Trains a LoRA adapter on Ray Train, with a dev exam at each checkpoint.",
     config=Config,
     inputs={

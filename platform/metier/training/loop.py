@@ -56,7 +56,7 @@ class Recipe(StageConfig):
     patience: int = Field(0, ge=0, le=100)
     """Stop after so many checkpoints without a better dev score or validation loss; 0: never."""
     precision: Precision = "auto"
-    """Number format of the arithmetic; auto: bfloat16 where the processor or card computes it."""
+    """Number format of the arithmetic; auto: bfloat16 on a GPU, float32 on a CPU, where it is the faster one."""
     seed: int = Field(0, ge=0)
     """Another seed shuffles and initialises differently."""
 

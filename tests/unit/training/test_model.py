@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from metier.errors import InputError
-from metier.training import model as module
 from metier.training.model import LoraMethod, autocast_dtype, load_base, trainable, with_adapter
 from tests.fixtures.tiny_model import make_tiny_model
 
@@ -46,19 +45,13 @@ def test_the_base_is_float32_on_a_processor_and_frozen(folder):
 
 
 @pytest.mark.parametrize(
-    ("precision", "flags", "expected"),
+    ("precision", "device", "expected"),
     [
-        ("auto", {"avx2"}, None),
-        ("auto", {"avx2", "avx512_bf16"}, torch.bfloat16),
-        ("float32", {"avx512_bf16"}, None),
-        ("bfloat16", {"avx2"}, torch.bfloat16),
+        ("auto", "cpu", None),
+        ("auto", "cuda:0", torch.bfloat16),
+        ("float32", "cuda:0", None),
+        ("bfloat16", "cpu", torch.bfloat16),
     ],
 )
-def test_auto_takes_bfloat16_only_where_the_processor_computes_it(monkeypatch, precision, flags, expected):
-    monkeypatch.setattr(module, "cpu_flags", lambda: frozenset(flags))
-    assert autocast_dtype(precision, "cpu") is expected
-
-
-def test_auto_takes_bfloat16_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(module, "cpu_flags", lambda: frozenset())
-    assert autocast_dtype("auto", "cuda:0") is torch.bfloat16
+def test_auto_takes_bfloat16_on_a_gpu_only(precision, device, expected):
+    assert autocast_dtype(precision, device) is expected
