@@ -20,6 +20,7 @@ from metier.stages.blend import Config as Blend
 from metier.stages.chunk import Config as Chunk
 from metier.stages.decontaminate import Config as Decontaminate
 from metier.stages.deduplicate import Config as Deduplicate
+from metier.stages.deduplicate import DocumentConfig as DeduplicateDocuments
 from metier.stages.exam import Config as Exam
 from metier.stages.filter import Config as Filter
 from metier.stages.gate import Config as Gate
@@ -69,6 +70,7 @@ class Stages(StageConfig):
 
     ingest: Ingest = Ingest()
     anonymise: Anonymise = Anonymise()
+    deduplicate_documents: DeduplicateDocuments = DeduplicateDocuments()
     split: Split = Split()
     chunk: Chunk = Chunk()
     index: Index = Index()

@@ -37,10 +37,11 @@ def lifecycle(e: Experiment) -> list[Step]:
     base, embedder = ModelSource(e.models.base), EmbedderSource(e.models.embedder)
     teacher = ModelSource(e.models.teacher or e.models.base)
 
-    # documents: read, made anonymous, and split before anything is written from them
+    # documents: read, made anonymous, rid of copies, and split before anything is written from them
     read = ingest.STAGE.step(c.ingest, on("ingest"), sources=ingest.DocumentSources(e.sources))
     anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=read)
-    documents = split.STAGE.step(c.split, on("split"), documents=anonymous)
+    single = deduplicate.DOCUMENTS.step(c.deduplicate_documents, on("deduplicate_documents"), documents=anonymous)
+    documents = split.STAGE.step(c.split, on("split"), documents=single, clusters=single)
     passages = chunk.STAGE.step(c.chunk, on("chunk"), documents=documents)
     search = index.STAGE.step(c.index, on("index"), passages=passages, embedder=embedder)
     asked = questions.STAGE.step(c.questions, on("questions"), documents=documents, written=_file(e.exam))
@@ -53,7 +54,9 @@ def lifecycle(e: Experiment) -> list[Step]:
     distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=private)
     sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct)
     reviewed = review.STAGE.step(c.review, on("review"), dialogues=sound, verdicts=_file(e.verdicts))
-    unseen = decontaminate.STAGE.step(c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked)
+    unseen = decontaminate.STAGE.step(
+        c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked, embedder=embedder
+    )
     pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, passages=passages, index=search, embedder=embedder)
 
     # the model: what prompting alone gives, then training, merging, quantising
@@ -109,7 +112,7 @@ def lifecycle(e: Experiment) -> list[Step]:
         exams=[baseline, tuned, *regraded],
         quantised=smaller,
         gate=decision,
-        others=[read, anonymous, private, search],
+        others=[read, anonymous, single, private, search],
     )
     release = register.STAGE.step(
         c.register.model_copy(update={"model": e.name}),

@@ -28,7 +28,7 @@ from metier.lineage.artifact import Artifact
 from metier.lineage.fingerprint import digest
 from metier.lineage.source import PathSource
 from metier.records import Passage
-from metier.stages import anonymise, chunk, decontaminate, deduplicate, filter, split, synthesise
+from metier.stages import anonymise, chunk, decontaminate, filter, split, synthesise
 from metier.stages.catalogue import STAGES
 from metier.stages.ingest import documents_at
 from metier.text.authoring import corpus_of
@@ -43,6 +43,7 @@ Given = Callable[[Path], dict[str, Any]]
 INPUTS: dict[str, Given] = {
     "ingest": lambda folder: {"sources": documents_at(str(write_folder(folder / "documents")))},
     "anonymise": lambda _: {"documents": documents()},
+    "deduplicate_documents": lambda _: {"documents": documents()},
     "split": lambda _: {"documents": documents()},
     "chunk": lambda _: {"documents": documents()},
     "questions": lambda _: {"documents": documents()},
@@ -59,11 +60,10 @@ SETTINGS = {
 }
 OPERATORS: list[tuple[str, Callable[..., Any], list[Any]]] = [
     ("anonymise", anonymise.operator, documents()),
-    ("split", split.operator, documents()),
+    ("split", lambda config: split.operator(config, {}), documents()),
     ("chunk", chunk.operator, documents()),
     ("synthesise", lambda config: synthesise.structured(config, corpus_of(documents())), documents()),
     ("anonymise_dialogues", anonymise.operator, dialogues()),
-    ("deduplicate", deduplicate.signing, dialogues()),
     ("filter", filter.operator, dialogues()),
     ("decontaminate", lambda config: decontaminate.operator(decontaminate.Exam(questions(), config)), dialogues()),
 ]

@@ -19,14 +19,16 @@ import pyarrow as pa
 from metier import errors
 from metier.errors import MetierError, StepError
 from metier.execution.step import Context
+from metier.execution.tasks import Here, OnCluster, Tasks
 from metier.lineage.manifest import Counts
-from metier.lineage.shards import from_table, schema_of, to_table
+from metier.lineage.shards import Chunk, chunked, from_table, rows_of, schema_of, to_table
 from metier.records import Record, Rejection, record_from
 
 A = TypeVar("A", bound=Record)
 B = TypeVar("B", bound=Record)
 Operator = Callable[[list[A]], Iterable[B | Rejection]]
 MOST_HERE = 1000  # rows: no driver is kept busy with more, however large the batches are
+BATCHES_A_CHUNK = 64
 PARTS = 16  # of a plain list, at least, where it is that long
 
 
@@ -141,9 +143,7 @@ def write_outcome(context: Context[Any], outcome: Iterable[B | Rejection], into:
 
 def rows_in(context: Context[Any], name: str) -> int:
     """The number of rows of an input table, from its manifest."""
-    import pyarrow.parquet as pq
-
-    return sum(pq.ParquetFile(p).metadata.num_rows for p in context.files(name))
+    return sum(rows_of(path) for path in context.files(name))
 
 
 def map_table(context: Context[Any], name: str, kind: type[A], operator: Operator[A, B], into: type[B]) -> Counts:
@@ -154,3 +154,16 @@ def map_table(context: Context[Any], name: str, kind: type[A], operator: Operato
             f"{context.step} rejected all {counts.read} rows ({counts.rejected}): nothing is left to go on with"
         )
     return counts
+
+
+def chunks_of(context: Context[Any], name: str, first: int = 0) -> list[Chunk]:
+    """The input table `name` in pieces for functions over whole columns, to which a row costs microseconds.
+
+    `first`: the number that its first row gets.
+    """
+    return chunked(context.files(name), context.resources.batch_rows * BATCHES_A_CHUNK, first)
+
+
+def tasks_for(context: Context[Any], chunks: Sequence[Chunk]) -> Tasks:
+    """Where functions over these chunks are called: a single chunk is worked on here, as a single batch is."""
+    return Here() if len(chunks) == 1 else OnCluster(context.resources.cpus)

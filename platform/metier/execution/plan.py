@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from metier.execution.step import Source, Step
 from metier.lineage.artifact import Artifact
-from metier.lineage.manifest import Manifest, step_key
+from metier.lineage.manifest import Manifest, config_changes, step_key
 from metier.lineage.store import Store
 
 Action = Literal["reuse", "run", "run if changed"]
@@ -95,7 +95,7 @@ def _decide(step: Step, made: dict[str, Artifact], store: Store) -> Decision:
 def _differences(step: Step, before: Manifest, fingerprints: dict[str, str]) -> Iterator[str]:
     if before.revision != step.stage.revision:
         yield f"{step.name}: revision {before.revision} -> {step.stage.revision}"
-    yield from _config_changes(step.name, before.config, step.config.identity())
+    yield from config_changes(step.name, before.config, step.config.identity())
     for name, value in fingerprints.items():
         if before.inputs.get(name) != value:
             yield f"input {_origin(step, name)} changed"
@@ -106,17 +106,3 @@ def _differences(step: Step, before: Manifest, fingerprints: dict[str, str]) -> 
 def _origin(step: Step, name: str) -> str:
     source: Step | Source = step.inputs[name]
     return source.name if isinstance(source, Step) else name
-
-
-def _config_changes(path: str, before: Any, now: Any) -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(set(before) | set(now)):
-            if before.get(key) != now.get(key):
-                yield from _config_changes(f"{path}.{key}", before.get(key), now.get(key))
-    elif before != now:
-        yield f"{path} {_short(before)} -> {_short(now)}"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else text[:37] + "..."

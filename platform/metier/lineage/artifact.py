@@ -6,18 +6,26 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
 from metier.errors import InputError, StepError
-from metier.lineage.fingerprint import digest, file_digest, rows_digest
+from metier.lineage.fingerprint import digest, file_digest, rows_digest, rows_total
 from metier.lineage.manifest import MANIFEST, Counts, FileEntry, Manifest, flush
 from metier.records import Record
 
 R = TypeVar("R", bound=Record)
 WORK = "work"  # scratch that outlives a kill (training checkpoints), removed when the artifact is complete
 RECEIPT = "receipt"
+
+
+class Shard(NamedTuple):
+    """A table, or a part of one (`kept.parquet/00000.parquet`), as it was written."""
+
+    path: str  # within the artifact
+    rows: int
+    total: int  # `rows_total` of its record ids
 
 
 class Artifact:
@@ -75,7 +83,7 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._rows: dict[str, tuple[int, str]] = {}
+        self._shards: dict[str, Shard] = {}
         self._content: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.iterdir():  # of an attempt that was killed
@@ -88,8 +96,12 @@ class Writer:
         from metier.lineage.shards import write_table
 
         rows, ids = write_table(self.folder / f"{name}.parquet", kind, records)
-        self._rows[f"{name}.parquet"] = (rows, rows_digest(ids))
+        self.add(Shard(f"{name}.parquet", rows, rows_total(ids)))
         return rows
+
+    def add(self, shard: Shard) -> None:
+        """Takes in a table, or a part of one, that a worker wrote into the folder (`metier.lineage.shards.write_shard`)."""
+        self._shards[shard.path] = shard
 
     def json(self, name: str, value: Any) -> None:
         """Writes a JSON file."""
@@ -119,7 +131,7 @@ class Writer:
             name = path.relative_to(self.folder).as_posix()
             if name.split("/")[0] == WORK or name.startswith(RECEIPT):
                 continue
-            rows = self._rows[name][0] if name in self._rows else None
+            rows = self._shards[name].rows if name in self._shards else None
             flush(path)
             entries.append(FileEntry(path=name, bytes=path.stat().st_size, digest=file_digest(path), rows=rows))
         return entries
@@ -131,10 +143,15 @@ class Writer:
             shutil.rmtree(self.folder / WORK)
         entries = self._entries()
         content = dict(self._content)
+        totals: dict[str, int] = {}
         for entry in entries:
             declared = any(entry.path == name or entry.path.startswith(name + "/") for name in self._content)
-            if not declared:
-                content[entry.path] = self._rows[entry.path][1] if entry.path in self._rows else entry.digest
+            if entry.path in self._shards:
+                table = entry.path.split("/")[0]  # a table in parts holds what it would hold in one
+                totals[table] = totals.get(table, 0) + self._shards[entry.path].total
+            elif not declared:
+                content[entry.path] = entry.digest
+        content |= {table: rows_digest(total) for table, total in totals.items()}
         manifest = Manifest(stage=stage, step=step, revision=revision, config=config, inputs=inputs, counts=counts,
                             files=tuple(entries), content=digest(content))  # fmt: skip
         manifest.write(self.folder)

@@ -53,9 +53,11 @@ def tree_digest(folder: Path, files: Iterable[Path] | None = None) -> str:
     return digest({p.relative_to(folder).as_posix(): file_digest(p) for p in listed})
 
 
-def rows_digest(ids: Iterable[str]) -> str:
-    """Digest of a table from its record ids. The order of rows does not matter; how often an id occurs does."""
-    total = 0
-    for one in ids:
-        total += int.from_bytes(hashlib.blake2b(one.encode(), digest_size=32).digest(), "big")
+def rows_total(ids: Iterable[str]) -> int:
+    """A sum over a table's record ids, such that the totals of its parts add up to that of the whole."""
+    return sum(int.from_bytes(hashlib.blake2b(one.encode(), digest_size=32).digest(), "big") for one in ids)
+
+
+def rows_digest(total: int) -> str:
+    """Digest of a table from its total. The order of rows and their parts do not matter; how often an id occurs does."""
     return f"{total % (1 << 256):064x}"[:32]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,3 +75,18 @@ def flush(path: Path) -> None:
 def step_key(step: str, revision: int, config: dict[str, Any], inputs: dict[str, str]) -> str:
     """The key under which a step's artifact lies: the same work has the same key everywhere."""
     return digest({"step": step, "revision": revision, "config": config, "inputs": inputs})
+
+
+def config_changes(path: str, before: Any, now: Any) -> Iterator[str]:
+    """What differs between two configs, a line each: `deduplicate.threshold 0.8 -> 0.75`."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(set(before) | set(now)):
+            if before.get(key) != now.get(key):
+                yield from config_changes(f"{path}.{key}", before.get(key), now.get(key))
+    elif before != now:
+        yield f"{path} {_short(before)} -> {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

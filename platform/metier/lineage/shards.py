@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import types
 import typing
+import uuid
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metier.errors import InputError
+from metier.lineage.artifact import WORK, Shard
+from metier.lineage.fingerprint import rows_total
 from metier.records import Record, record_from
 
 R = TypeVar("R", bound=Record)
+CHUNK_BYTES = 1 << 28  # uncompressed: what a worker holds of a table at once
 ROWS_PER_GROUP = 4096  # fixed, so that the bytes do not depend on how rows arrived
 
 _PRIMITIVES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -83,6 +90,74 @@ def write_table(path: Path, kind: type[R], records: Iterable[R]) -> tuple[int, l
         if batch or not ids:
             flush()
     return len(ids), ids
+
+
+@contextlib.contextmanager
+def write_file(folder: Path, path: str) -> Iterator[IO[bytes]]:
+    """A file of an artifact, written by a worker: it stands in its place when it is whole."""
+    whole, unfinished = folder / path, folder / WORK / uuid.uuid4().hex
+    for place in (whole, unfinished):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with unfinished.open("wb") as file:
+        yield file
+    unfinished.replace(whole)
+
+
+def rows_of(path: Path) -> int:
+    """The number of rows of a Parquet file."""
+    return int(pq.ParquetFile(path).metadata.num_rows)
+
+
+def write_shard(folder: Path, name: str, number: int | None, kind: type[Record], table: pa.Table) -> Shard:
+    """Writes rows into an artifact's folder, from any worker, as the table `name` or as one of its parts.
+
+    A worker that is started again writes the same file in the same place, and no reader sees half of one.
+    """
+    path = f"{name}.parquet" if number is None else f"{name}.parquet/{number:05d}.parquet"
+    with write_file(folder, path) as place, pq.ParquetWriter(place, schema_of(kind), compression="zstd") as writer:
+        writer.write_table(table.cast(schema_of(kind)), row_group_size=ROWS_PER_GROUP)
+    return Shard(path, table.num_rows, rows_total(table["id"].to_pylist()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of one file of a table."""
+
+    path: str
+    start: int  # in the file
+    rows: int
+    first: int  # in the table
+
+
+def chunked(files: Sequence[Path], rows: int, first: int = 0) -> list[Chunk]:
+    """A table's rows in chunks of at most `rows` and about `CHUNK_BYTES`; one chunk at least, which may be empty.
+
+    `first`: the number that its first row gets.
+    """
+    found = []
+    for path in files:
+        metadata = pq.ParquetFile(path).metadata
+        number = metadata.num_rows
+        size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        each = max(1, min(rows, number * CHUNK_BYTES // max(size, 1)))
+        for start in range(0, number, each):
+            found.append(Chunk(str(path), start, min(each, number - start), first + start))
+        first += number
+    return found or [Chunk(str(files[0]), 0, 0, first)]
+
+
+def read_chunk(chunk: Chunk, columns: Sequence[str] | None = None) -> pa.Table:
+    """A chunk's rows; row groups before and behind them are not read."""
+    with pq.ParquetFile(chunk.path) as file:
+        ends = list(itertools.accumulate(file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)))
+        first = bisect.bisect_right(ends, chunk.start)
+        last = bisect.bisect_left(ends, chunk.start + chunk.rows)
+        groups = range(first, last + 1) if chunk.rows else range(0)
+        before = ends[first - 1] if first else 0
+        names = list(columns) if columns is not None else None
+        return file.read_row_groups(list(groups), columns=names, use_threads=False).slice(
+            chunk.start - before, chunk.rows
+        )
 
 
 def read_table(kind: type[R], files: Sequence[Path]) -> Iterator[R]:

@@ -157,30 +157,30 @@ def show(found: Trace, console: Console) -> None:
 def rendered(found: Trace) -> RenderableType:
     """A trace as panels and tables."""
     said = Text.assemble(
-        ("Q  ", "bold"), _plain(found.answer.question), "\n", ("A  ", "bold"), _plain(found.answer.answer)
+        ("Q  ", "bold"), plain(found.answer.question), "\n", ("A  ", "bold"), plain(found.answer.answer)
     )
     title = f"{found.answer.id}  {found.answer.time}  {found.answer.release}"
     passages = Table(title="Passages in the prompt", title_justify="left", expand=True)
     for column in ("#", "document", "text"):
         passages.add_column(column, ratio=1 if column == "text" else None)
     for number, p in enumerate(found.passages, 1):
-        passages.add_row(str(number), _plain(p.uri), _plain(p.text))
+        passages.add_row(str(number), plain(p.uri), plain(p.text))
     pairs = Table(title="Nearest training pairs", title_justify="left", expand=True)
     for column in ("similarity", "task", "document", "question", "answer"):
         pairs.add_column(column, ratio=1 if column in ("question", "answer") else None)
     for pair in found.pairs:
         pairs.add_row(
-            f"{pair.similarity:.2f}", _plain(pair.task), _plain(pair.uri), _plain(pair.question), _plain(pair.answer)
+            f"{pair.similarity:.2f}", plain(pair.task), plain(pair.uri), plain(pair.question), plain(pair.answer)
         )
     documents = Table(title="Documents", title_justify="left")
     for column in ("title", "uri", "version"):
         documents.add_column(column)
     for d in found.documents:
-        documents.add_row(_plain(d.title), _plain(d.uri), _plain(d.version))
+        documents.add_row(plain(d.title), plain(d.uri), plain(d.version))
     chain = Text("Made by: " + " <- ".join(f"{a.step}/{a.key[:8]}" for a in found.artifacts), style="dim")
-    return Group(Panel(said, title=_plain(title), title_align="left"), passages, documents, pairs, chain)
+    return Group(Panel(said, title=plain(title), title_align="left"), passages, documents, pairs, chain)
 
 
-def _plain(text: str) -> Text:
+def plain(text: str) -> Text:
     """Text for a terminal, without markup and without what would steer the terminal."""
     return Text("".join(c for c in text if c.isprintable() or c in "\n\t"))

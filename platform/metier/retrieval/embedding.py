@@ -76,6 +76,12 @@ class Embedder:
 
         self._model = SentenceTransformer(resolve(location), trust_remote_code=False)
 
+    @classmethod
+    @functools.cache
+    def cached(cls, location: str) -> Embedder:
+        """One a process: a worker is handed many batches."""
+        return cls(location)
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of length 1, float32, shape (texts, dimensions). The library sorts by length inside a call."""
         return self._model.encode(

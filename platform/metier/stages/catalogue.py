@@ -11,6 +11,7 @@ from metier.stages import (
     chunk,
     decontaminate,
     deduplicate,
+    deduplicate_semantic,
     exam,
     filter,
     gate,
@@ -33,6 +34,7 @@ STAGES: dict[str, Stage[Any]] = {
     for stage in (
         ingest.STAGE,
         anonymise.STAGE,
+        deduplicate.DOCUMENTS,
         split.STAGE,
         chunk.STAGE,
         index.STAGE,
@@ -40,6 +42,7 @@ STAGES: dict[str, Stage[Any]] = {
         synthesise.STAGE,
         anonymise.DIALOGUES,
         deduplicate.STAGE,
+        deduplicate_semantic.STAGE,
         filter.STAGE,
         review.STAGE,
         decontaminate.STAGE,

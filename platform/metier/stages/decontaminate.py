@@ -1,12 +1,14 @@
-"""Keeps the exam out of the training set: its documents, its questions, and near-copies of its questions."""
+"""Keeps the exam out of the training set: its documents, its questions, and copies of them, near ones and in other words."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
 from pydantic import Field
 
 from metier.config import StageConfig
@@ -14,6 +16,7 @@ from metier.execution.dataflow import map_table
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.manifest import Counts
 from metier.records import Dialogue, Question, Rejection, rejection
+from metier.retrieval.embedding import Embedder, EmbedderSource
 from metier.text.identifiers import identifiers, quotations
 from metier.text.shingles import shingles
 from metier.text.words import stem, wording
@@ -36,6 +39,9 @@ class Config(StageConfig):
     """Share of an exam question's shingles that a longer question holds, from which it is a copy with words around it."""
     same_names_threshold: float = Field(0.6, gt=0, le=1)
     """Shared words of two questions that name the same things, from which they are one question in other words."""
+    same_meaning: float = Field(0.9, gt=0, le=1)
+    """Cosine similarity of embeddings from which two questions without different names ask the same. Used where an embedder
+    is given."""
     shingle_words: int = Field(3, ge=1, le=20)
     """Words in a shingle."""
 
@@ -46,6 +52,7 @@ class Asked:
 
     id: str
     task: str
+    prompt: str
     plain: str
     names: frozenset[str]
     shingles: frozenset[int]
@@ -57,7 +64,7 @@ def asked(text: str, task: str, words: int, id_: str = "") -> Asked:
     names = identifiers(text) | {q for q in quotations(text) if " " in q}  # one quoted word is mostly a JSON key
     parts = {part for name in names for part in wording(name)}
     said = frozenset(stem(w) for w in wording(text) if w not in parts and w not in _FUNCTION_WORDS)
-    return Asked(id_, task.removeprefix("json_"), " ".join(wording(text)), names,
+    return Asked(id_, task.removeprefix("json_"), text, " ".join(wording(text)), names,
                  frozenset(shingles(text, words).tolist()), said)  # fmt: skip
 
 
@@ -98,6 +105,20 @@ class Exam:
             return ""
         return f"exam question {question} asks about its document"
 
+    def meant_by(self, questions: Sequence[str], tasks: Sequence[str], embedder: str) -> list[str]:
+        """Which exam question each of these asks in other words, as far as embeddings tell; empty where none."""
+        found = [""] * len(questions)
+        if not questions or not self._asked:
+            return found
+        exam = _vectors(embedder, tuple(one.prompt for one in self._asked))
+        alike = Embedder.cached(embedder).encode(questions) @ exam.T
+        for row, place in zip(*np.nonzero(alike >= self._config.same_meaning), strict=True):
+            own, other = asked(questions[row], tasks[row], self._config.shingle_words), self._asked[place]
+            settled = {own.task, other.task} <= _SETTLED and own.task != other.task
+            if not (settled or unmatched(own.names, other.names) or unmatched(other.names, own.names)):
+                found[row] = f"means exam question {other.id} (cosine {alike[row, place]:.3f})"
+        return found
+
     def copied_by(self, question: str, task: str = "") -> str:
         """Which exam question this one copies, in words; empty where it copies none."""
         own = asked(question, task, self._config.shingle_words)
@@ -137,14 +158,27 @@ def _last_parts(names: frozenset[str]) -> frozenset[str]:
     return frozenset(name.rsplit(".", 1)[-1] if re.match(r"[a-z_]", name) else name for name in names)
 
 
-def operator(exam: Exam) -> Callable[[list[Dialogue]], Iterator[Dialogue | Rejection]]:
+@functools.cache
+def _vectors(embedder: str, texts: tuple[str, ...]) -> np.ndarray:
+    """The exam's questions as vectors, once a process. float32, shape (questions, dimensions)."""
+    return Embedder.cached(embedder).encode(texts)
+
+
+def operator(exam: Exam, embedder: str = "") -> Callable[[list[Dialogue]], Iterator[Dialogue | Rejection]]:
     """Each dialogue as it is, or rejected."""
 
+    def fault(one: Dialogue) -> tuple[str, str] | None:
+        found = ((DOCUMENT, exam.document_of(one)), (COPY, exam.copied_by(one.question, one.task)))
+        return next(((reason, evidence) for reason, evidence in found if evidence), None)
+
     def apply(dialogues: list[Dialogue]) -> Iterator[Dialogue | Rejection]:
+        faults = {one.id: fault(one) for one in dialogues}
+        left = [one for one in dialogues if not faults[one.id]] if embedder else []
+        meant = exam.meant_by([one.question for one in left], [one.task for one in left], embedder)
+        faults |= {one.id: (COPY, evidence) for one, evidence in zip(left, meant, strict=True) if evidence}
         for one in dialogues:
-            found = ((DOCUMENT, exam.document_of(one)), (COPY, exam.copied_by(one.question, one.task)))
-            fault = next(((reason, evidence) for reason, evidence in found if evidence), None)
-            yield rejection(one, "decontaminate", *fault) if fault else one
+            found = faults[one.id]
+            yield rejection(one, "decontaminate", *found) if found else one
 
     return apply
 
@@ -152,17 +186,19 @@ def operator(exam: Exam) -> Callable[[list[Dialogue]], Iterator[Dialogue | Rejec
 def run(context: Context[Config]) -> Counts:
     """Writes kept and rejected dialogues."""
     exam = Exam(context.records("questions", Question), context.config)
-    return map_table(context, "dialogues", Dialogue, operator(exam), Dialogue)
+    embedder = context.location("embedder") if context.has("embedder") else ""
+    return map_table(context, "dialogues", Dialogue, operator(exam, embedder), Dialogue)
 
 
 STAGE = Stage(
     name="decontaminate",
-    revision=1,
+    revision=2,
     summary="Rejects dialogues that come from exam documents or copy exam questions.",
     config=Config,
     inputs={
         "dialogues": Input("dialogues", record=Dialogue),
         "questions": Input("exam questions", record=Question),
+        "embedder": Input("embedding model, to find copies in other words", optional=True, opens=EmbedderSource),
     },
     outputs={"kept": Dialogue, "rejected": Rejection},
     run=run,

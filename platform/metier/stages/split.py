@@ -1,8 +1,8 @@
 """Splits documents into train, dev and final, before anything is written from them.
 
 A document's place follows from a seeded hash of what it says, or of its name: nothing that is added later moves it.
-Documents with the same wording (parallel methods of two classes, copies of a page) fall on the same side, so that no
-exam question can be answered from a twin that was trained on.
+Documents with the same wording (parallel methods of two classes, copies of a page) and those of one cluster of
+near-duplicates fall on the same side, so that no exam question can be answered from a twin that was trained on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from metier.execution.dataflow import map_table
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.manifest import Counts
 from metier.records import Document, Rejection, Split
+from metier.stages.deduplicate import Sibling
 from metier.text.words import wording
 
 SHORT = 4  # words; what is shorter says too little to make twins of all that say it, and goes by its name
@@ -39,9 +40,9 @@ class Config(StageConfig):
         return self
 
 
-def split_of(document: Document, config: Config) -> Split:
-    """The side of a document: train, dev or final."""
-    family = family_of(document)
+def split_of(document: Document, config: Config, cluster: str = "") -> Split:
+    """The side of a document, or of the cluster that it is in: train, dev or final."""
+    family = cluster or family_of(document)
     drawn = int.from_bytes(hashlib.blake2b(f"{config.seed}\0{family}".encode(), digest_size=8).digest(), "big") / 2**64
     if drawn < config.train_fraction:
         return "train"
@@ -55,19 +56,21 @@ def family_of(document: Document) -> str:
     return " ".join(words) if len(words) >= SHORT else document.uri
 
 
-def operator(config: Config) -> Callable[[list[Document]], Iterator[Document | Rejection]]:
-    """Writes the side into each document."""
+def operator(config: Config, cluster_of: dict[str, str]) -> Callable[[list[Document]], Iterator[Document | Rejection]]:
+    """Writes the side into each document. `cluster_of`: of those that are in one, by id."""
 
     def apply(documents: list[Document]) -> Iterator[Document | Rejection]:
         for document in documents:
-            yield document.derive(Document, split=split_of(document, config))
+            yield document.derive(Document, split=split_of(document, config, cluster_of.get(document.id, "")))
 
     return apply
 
 
 def run(context: Context[Config]) -> Counts:
     """Splits the table `documents`."""
-    return map_table(context, "documents", Document, operator(context.config), Document)
+    siblings = context.records("clusters", Sibling) if context.has("clusters") else ()
+    cluster_of = {one.sibling: one.cluster for one in siblings}
+    return map_table(context, "documents", Document, operator(context.config, cluster_of), Document)
 
 
 STAGE = Stage(
@@ -75,7 +78,12 @@ STAGE = Stage(
     revision=1,
     summary="Deals documents into train, dev and final; twins stay together.",
     config=Config,
-    inputs={"documents": Input("documents to split", record=Document)},
+    inputs={
+        "documents": Input("documents to split", record=Document),
+        "clusters": Input(
+            "near-duplicates that all stayed (an output of deduplicate_documents)", Sibling, "clusters", optional=True
+        ),
+    },
     outputs={"kept": Document, "rejected": Rejection},
     run=run,
     conserves=True,

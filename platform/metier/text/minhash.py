@@ -1,8 +1,8 @@
 """MinHash signatures of shingle sets, and the bands by which similar ones meet.
 
-MinHash: Broder 1997. One 64-bit hash a shingle, then `permutations` maps x -> high half of (a x + b) modulo 2^64 with odd a
-(multiply-shift, Dietzfelbinger 1996: 64 bits throughout, as products that rarely pass the modulus leave all maps in one order).
-Banding: Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4. What shares a band is a candidate, to be verified.
+MinHash: Broder 1997. A shingle's hash x goes through maps x -> a x + b modulo 2^32 with odd a (multiply-shift, Dietzfelbinger
+1996; the hash is well mixed before, and 32 bits are eight lanes of a vector). Banding: Leskovec, Rajaraman, Ullman, Mining of
+Massive Datasets, section 3.4. What shares a band is a candidate, to be verified.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-import xxhash
+
+from metier.text.folding import table
+from metier.text.kernels import sign
+from metier.text.shingles import Texts, folding
 
 RECALL = 0.995  # of pairs at the threshold itself; those above it are found more surely
 
@@ -18,15 +21,8 @@ RECALL = 0.995  # of pairs at the threshold itself; those above it are found mor
 @functools.cache
 def _maps(permutations: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(61)
-    multiply, add = generator.integers(0, 1 << 64, size=(2, permutations), dtype=np.uint64)
-    return multiply | np.uint64(1), add
-
-
-def signature(hashes: np.ndarray, permutations: int) -> np.ndarray:
-    """The MinHash signature of a set of shingle hashes (uint64, at least one). uint32, shape (permutations,)."""
-    multiply, add = _maps(permutations)
-    mapped = hashes[:, None] * multiply + add  # wraps modulo 2^64
-    return (mapped.min(axis=0) >> np.uint64(32)).astype(np.uint32)
+    multiply, add = generator.integers(0, 1 << 32, size=(2, permutations), dtype=np.uint32)
+    return multiply | np.uint32(1), add
 
 
 def found_share(similarity: float, bands: int, rows: int) -> float:
@@ -44,7 +40,19 @@ def lsh_shape(threshold: float, permutations: int) -> tuple[int, int]:
     return next((s for s in shapes if found_share(threshold, *s) >= RECALL), (permutations, 1))
 
 
-def band_keys(signature_: np.ndarray, bands: int, rows: int, salt: str = "") -> list[str]:
-    """One 64-bit key in hexadecimal for each band. Signatures of another `salt` never meet."""
-    used = signature_[: bands * rows].reshape(bands, rows)
-    return [xxhash.xxh3_64_hexdigest(f"{i}:{salt}:".encode() + row.tobytes()) for i, row in enumerate(used)]
+def band_keys(texts: Texts, width: int, bands: int, rows: int, salts: np.ndarray | None = None) -> np.ndarray:
+    """The keys of each text's bands, over shingles of `width` words: texts that share one are candidates.
+
+    Texts of other `salts` (uint64, one a text) never meet. uint64, shape (bands, texts).
+    """
+    number = len(texts)
+    maps = _maps(bands * rows)
+    given = np.zeros(number, np.uint64) if salts is None else salts
+    keys = np.empty((bands, number), np.uint64)
+    slow, places = np.empty(number, np.int64), np.arange(number)
+    waiting = sign(texts.data, texts.offsets, table(), False, places, given, width, *maps, keys, slow)
+    if waiting:
+        places = slow[:waiting].copy()
+        texts = folding(texts, places)
+        sign(texts.data, texts.offsets, table(), True, places, given, width, *maps, keys, slow)
+    return keys

@@ -43,7 +43,7 @@ def test_another_seed_deals_anew():
 
 def test_each_document_keeps_its_content_and_knows_its_parent():
     document = page("p")
-    (child,) = operator(Config())([document])
+    (child,) = operator(Config(), {})([document])
     assert child.split in ("train", "dev", "final")
     assert child.text == document.text
     assert child.parent_ids == (document.id,)
@@ -53,3 +53,10 @@ def test_each_document_keeps_its_content_and_knows_its_parent():
 def test_fractions_must_leave_room_for_the_final_exam():
     with pytest.raises(ValidationError, match="final exam"):
         Config(train_fraction=0.9, dev_fraction=0.1)
+
+
+def test_a_cluster_of_near_duplicates_is_on_one_side():
+    pages = [page(f"p{i}") for i in range(40)]
+    apart = {d.split for d in operator(Config(), {})(pages)}
+    together = {d.split for d in operator(Config(), {p.id: pages[0].id for p in pages})(pages)}
+    assert (len(apart), len(together)) == (3, 1)

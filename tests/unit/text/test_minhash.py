@@ -1,19 +1,24 @@
-"""Signatures against datasketch as the oracle, and bands against the probability that they promise."""
+"""Band keys against datasketch as the oracle, and against the probability that they promise."""
 
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from metier.text.minhash import RECALL, band_keys, found_share, lsh_shape, signature
-from metier.text.shingles import jaccard, shingles
+from metier.text.minhash import RECALL, band_keys, found_share, lsh_shape
+from metier.text.shingles import jaccard, shingles, texts_of
 
 
-def overlapping(share: float, size: int, generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two random sets of hashes of about this Jaccard similarity."""
+def overlapping(share: float, size: int, generator) -> list[str]:
+    """Two texts of different words whose sets of words are about this similar."""
     common = round(size * 2 * share / (1 + share))
-    pool = generator.integers(0, 1 << 63, size=2 * size - common, dtype=np.uint64)
-    return np.sort(pool[:size]), np.sort(np.concatenate([pool[:common], pool[size:]]))
+    words = [f"w{n}" for n in generator.choice(1 << 40, size=2 * size - common)]
+    return [" ".join(words[:size]), " ".join(words[:common] + words[size:])]
+
+
+def keys_of(texts: list[str], bands: int, rows: int, salts=None) -> np.ndarray:
+    return band_keys(texts_of(pa.array(texts)), 1, bands, rows, None if salts is None else np.array(salts, np.uint64))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
@@ -23,12 +28,13 @@ def test_the_estimate_is_as_good_as_datasketch_s(share):
     generator = np.random.default_rng(7)
     ours, theirs = [], []
     for _ in range(40):
-        a, b = overlapping(share, 60, generator)
-        true = jaccard(a, b)
-        ours.append(np.mean(signature(a, 128) == signature(b, 128)) - true)
+        texts = overlapping(share, 60, generator)
+        true = jaccard(*(shingles(text, 1) for text in texts))
+        one, other = keys_of(texts, 128, 1).T  # a band of one row is a place of the signature
+        ours.append(np.mean(one == other) - true)
         sketches = [MinHash(128), MinHash(128)]
-        for sketch, hashes in zip(sketches, (a, b), strict=True):
-            sketch.update_batch([h.tobytes() for h in hashes])
+        for sketch, text in zip(sketches, texts, strict=True):
+            sketch.update_batch([w.encode() for w in text.split()])
         theirs.append(sketches[0].jaccard(sketches[1]) - true)
     assert abs(np.mean(ours)) < 0.02
     assert np.std(ours) < 1.5 * np.std(theirs)
@@ -47,14 +53,25 @@ def test_pairs_at_the_threshold_do_share_a_band():
     shape = lsh_shape(0.8, 128)
 
     def meet(share):
-        a, b = overlapping(share, 90, generator)
-        return bool(set(band_keys(signature(a, 128), *shape)) & set(band_keys(signature(b, 128), *shape)))
+        one, other = keys_of(overlapping(share, 90, generator), *shape).T
+        return bool((one == other).any())
 
     assert np.mean([meet(0.81) for _ in range(200)]) >= 0.97
     assert np.mean([meet(0.3) for _ in range(200)]) <= 0.1
 
 
 def test_another_salt_never_meets():
-    one = signature(shingles("the same words in both", 2), 32)
-    assert not set(band_keys(one, 8, 4, "x")) & set(band_keys(one, 8, 4, "y"))
-    assert band_keys(one, 8, 4, "x") == band_keys(one.copy(), 8, 4, "x")
+    text = "the same words in both"
+    one, other, again = keys_of([text, text, text], 8, 4, [1, 2, 1]).T
+    assert not set(one) & set(other)
+    assert list(one) == list(again)
+
+
+def test_bands_of_one_text_are_keys_of_their_own():
+    assert len(set(keys_of(["a b c"], 16, 8)[:, 0])) == 16
+
+
+def test_a_row_that_python_folds_gets_the_keys_of_its_folded_form():
+    plain, folded_first, between = keys_of(["fix the file", "ﬁx the ﬁle", "other words here"], 16, 2).T
+    assert list(plain) == list(folded_first)
+    assert not set(plain) & set(between)
