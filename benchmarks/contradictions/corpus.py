@@ -9,6 +9,7 @@ wording: the same fact with another value. All bundles of a half lie in one heap
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ import yaml
 FRAMES = Path(__file__).with_name("frames.yaml")
 HALVES = ("development", "held-out")
 NEIGHBOURS = ("paraphrase", "unit", "thing", "owner", "condition", "attribute")
-CONDITIONED, SHORT = 0.3, 0.15  # of bundles that hold under a condition; of answers that are only the value
+CONDITIONED, SHORT, PRONOUN = 0.3, 0.15, 0.15  # of bundles that hold under a condition; of answers that are only the value, or
+# that leave it to the question what they speak of
 SHORT_FORMS = ("It is {v}.", "{v}.", "That is {v}.")
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
           "December")  # fmt: skip
@@ -180,6 +182,9 @@ class Author:
         wording = self.random.choice([w for w in wordings if w != without] or wordings)
         if not frame.deny and role != "base" and self.random.random() < SHORT:
             wording = self.random.choice(SHORT_FORMS)
+        elif role != "base" and self.random.random() < PRONOUN:
+            wording = re.sub(r"^(?:The|A) \{t\} (?=\w+s )", "It ", wording)
+            wording = re.sub(r"^The \{t\} ", "They ", wording)
         said = self._conditioned(_filled(wording, fact, written), fact)
         asked = _filled(self.random.choice(frame.ask), fact, "")
         return Line(bundle, role, frame.domain, frame.kind, fact, asked, said)
