@@ -20,7 +20,11 @@ import yaml
 FRAMES = Path(__file__).with_name("frames.yaml")
 HALVES = ("development", "held-out")
 NEIGHBOURS = ("paraphrase", "unit", "thing", "owner", "condition", "attribute")
-CONDITIONED, SHORT, PRONOUN = 0.3, 0.15, 0.15  # of bundles that hold under a condition; of answers that are only the value, or
+CONDITIONED, SHORT, PRONOUN = (
+    0.3,
+    0.15,
+    0.15,
+)  # of bundles that hold under a condition; of answers that are only the value, or
 # that leave it to the question what they speak of
 SHORT_FORMS = ("It is {v}.", "{v}.", "That is {v}.")
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -36,7 +40,10 @@ OWNERS = {
 # For each half other ones: two conditions that exclude each other, or that are both narrower than the general rule.
 CONDITIONS = {
     "finance": (
-        (("for private customers", "for business customers"), ("if the order is placed online", "if the order is placed in a branch")),
+        (
+            ("for private customers", "for business customers"),
+            ("if the order is placed online", "if the order is placed in a branch"),
+        ),
         (("for members", "for guests"), ("when the market is closed", "when the market is open"))),
     "health": (
         (("for adults", "for infants"), ("if the kidneys are weak", "if the liver is weak")),

@@ -24,8 +24,10 @@ from metier.stages import (
     register,
     report,
     review,
+    screen,
     smoke,
     split,
+    supersede,
     synthesise,
     train,
 )
@@ -37,10 +39,12 @@ def lifecycle(e: Experiment) -> list[Step]:
     base, embedder = ModelSource(e.models.base), EmbedderSource(e.models.embedder)
     teacher = ModelSource(e.models.teacher or e.models.base)
 
-    # documents: read, made anonymous, and split before anything is written from them
+    # documents: read, screened, made anonymous, and split before anything is written from them
     read = ingest.STAGE.step(c.ingest, on("ingest"), sources=ingest.DocumentSources(e.sources))
-    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=read)
-    documents = split.STAGE.step(c.split, on("split"), documents=anonymous)
+    worthy = screen.STAGE.step(c.screen, on("screen"), documents=read)
+    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=worthy)
+    dated = supersede.STAGE.step(c.supersede, on("supersede"), documents=anonymous)
+    documents = split.STAGE.step(c.split, on("split"), documents=dated)
     passages = chunk.STAGE.step(c.chunk, on("chunk"), documents=documents)
     search = index.STAGE.step(c.index, on("index"), passages=passages, embedder=embedder)
     asked = questions.STAGE.step(c.questions, on("questions"), documents=documents, written=_file(e.exam))
@@ -51,7 +55,7 @@ def lifecycle(e: Experiment) -> list[Step]:
     )
     private = anonymise.DIALOGUES.step(c.anonymise, on("anonymise"), dialogues=written)
     distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=private)
-    sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct)
+    sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct, superseded=dated)
     reviewed = review.STAGE.step(c.review, on("review"), dialogues=sound, verdicts=_file(e.verdicts))
     unseen = decontaminate.STAGE.step(c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked)
     pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, passages=passages, index=search, embedder=embedder)
@@ -109,7 +113,7 @@ def lifecycle(e: Experiment) -> list[Step]:
         exams=[baseline, tuned, *regraded],
         quantised=smaller,
         gate=decision,
-        others=[read, anonymous, private, search],
+        others=[read, worthy, anonymous, dated, private, search],
     )
     release = register.STAGE.step(
         c.register.model_copy(update={"model": e.name}),

@@ -22,8 +22,10 @@ from metier.stages import (
     register,
     report,
     review,
+    screen,
     smoke,
     split,
+    supersede,
     synthesise,
     train,
 )
@@ -32,7 +34,9 @@ STAGES: dict[str, Stage[Any]] = {
     stage.name: stage
     for stage in (
         ingest.STAGE,
+        screen.STAGE,
         anonymise.STAGE,
+        supersede.STAGE,
         split.STAGE,
         chunk.STAGE,
         index.STAGE,

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-from metier.text.quantities import clash
+from metier.text.quantities import Quantity, clash, same
 from metier.text.statements import Statement
 
 Places = frozenset[tuple[str, str, str]]
-ALIKE, SAID_ALIKE, SAID = 0.5, 0.6, 2
+ALIKE = 0.5  # share of the words of the shorter that the other has, from which both may speak of one thing
+SAID_ALIKE, SAID = (
+    0.6,
+    2,
+)  # the same of the sentences alone, and how many words at least, where each side has words of its own
 _NEGATING = ("un", "in", "im", "ir", "il", "non", "dis", "a")
 
 
 def contradiction(a: Statement, b: Statement) -> str:
     """Why they can't both hold; empty where they can."""
-    if _apart(a.names, b.names):
+    if a.codes != b.codes or _apart(a.names, b.names) or not same(a.thresholds, b.thresholds):
         return ""
     shown = a.shown | b.shown
     if _narrowed(a, b, shown) or _narrowed(b, a, shown):
         return ""
     negated = {(x, y) for x in a.said - b.said for y in b.said - a.said if _negates(x, y) or _negates(y, x)}
     known = shown | {word for pair in negated for word in pair}
-    mine, theirs = _new(a.about, b.about) - known, _new(b.about, a.about) - known
-    if not _alike(a, b, mine, theirs, known):
+    if not _alike(a, b, known):
         return ""
-    why = clash(list(a.quantities), list(b.quantities))
+    why = clash(_values(a, b), _values(b, a))
     if why:
         return "" if any(b.bounds.get(axis, side) != side for axis, side in a.bounds.items()) else why
-    return a.stance.against(b.stance, opposed=bool(negated), verbatim=a.said == b.said)
+    why = a.stance.opposes(b.stance, bool(negated))
+    if why:
+        return why
+    close = _share(a.said - known, b.said - known) >= SAID_ALIKE
+    denied = close and a.stance.denied_by(b.stance, bool(negated), verbatim=a.said == b.said)
+    return "one denies what the other says" if denied else ""
+
+
+def _values(a: Statement, b: Statement) -> list[Quantity]:
+    """What a statement gives as values. True and False are values of what was asked for."""
+    return [q for q in a.quantities if q.dimension != "literal" or a.question == b.question]
+
+
+def _share(a: frozenset[str], b: frozenset[str]) -> float:
+    """The share of the smaller set that the other has; of nothing all."""
+    smaller = min(len(a), len(b))
+    return len(a & b) / smaller if smaller else 1.0
 
 
 def _apart(a: frozenset[str], b: frozenset[str]) -> bool:
@@ -55,21 +74,20 @@ def _akin(word: str, other: str) -> bool:
     return len(word) >= 6 and other.startswith(word) and len(other) - len(word) <= 3
 
 
-def _alike(
-    a: Statement, b: Statement, mine: frozenset[str], theirs: frozenset[str], known: frozenset[str]
-) -> bool:
-    """Whether both speak of one thing. `mine` and `theirs`: words that only one has; `known`: those of their stances."""
+def _alike(a: Statement, b: Statement, known: frozenset[str]) -> bool:
+    """Whether both speak of one thing. `known`: words of their stances, which differ where they contradict each other."""
+    mine, theirs = _new(a.about, b.about) - known, _new(b.about, a.about) - known
     if not mine or not theirs:
-        return len(a.about & b.about) >= ALIKE * min(len(a.about), len(b.about))
-    said = len(a.said & b.said - known)
-    agreed = said >= SAID_ALIKE * min(len(a.said - known), len(b.said - known))
-    if a.asked and a.asked == b.asked:
-        return said >= ALIKE * min(len(a.said - known), len(b.said - known)) or len(a.quantities) == len(b.quantities) == 1
+        return (bool(a.about & b.about) or a.question == b.question) and _share(a.about, b.about) >= ALIKE
+    ours, others = a.said - known, b.said - known
+    if a.question == b.question or (a.asked and a.asked == b.asked):
+        return _share(ours, others) >= ALIKE or len(a.quantities) == len(b.quantities) == 1
     if mine & a.asked & a.said and theirs & b.asked & b.said:
         return False
+    agreed = len(ours & others) >= SAID and _share(ours, others) >= SAID_ALIKE
     repeated = bool(a.asked & a.said & b.asked & b.said) and not mine & a.said and not theirs & b.said
     exchanged = _exchanged(a.places, b.places, mine, theirs) or _exchanged(a.asked_places, b.asked_places, mine, theirs)
-    return ((agreed and said >= SAID) or repeated) and not exchanged
+    return (agreed or repeated) and not exchanged
 
 
 def _exchanged(a: Places, b: Places, mine: frozenset[str], theirs: frozenset[str]) -> bool:

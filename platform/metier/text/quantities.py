@@ -7,11 +7,14 @@ a gigabyte of 1000 or of 1024 megabytes) counts as equal: better a contradiction
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from metier.text.units import CALENDAR_SLACK, DEGREES, MONTH, SLACK, UNITS, celsius, unit
 from metier.text.words import stem
 
-_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december")  # fmt: skip
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+           "december")  # fmt: skip
 _MONTH = "|".join(rf"{month}|{month[:3]}\b\.?" for month in _MONTHS)
 _DATE = re.compile(
     rf"(?P<iso>\b\d{{4}}-\d{{2}}-\d{{2}})(?!\d)"
@@ -24,32 +27,10 @@ _WRITTEN = {word: i for i, word in enumerate(
     "zero one two three four five six seven eight nine ten eleven twelve".split())}  # fmt: skip  # noqa: SIM905
 _WRITTEN |= {"fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60, "ninety": 90, "once": 1, "twice": 2}
 _NUMBER = r"(?:(?<![\w)\]-])[-+−])?(?<![\w.])\d+(?:[,_]\d{3})*(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\w))?"
-_CURRENCIES = {"€": "eur", "eur": "eur", "euro": "eur", "$": "usd", "usd": "usd", "dollar": "usd", "£": "gbp", "gbp": "gbp", "pound": "gbp",
-               "chf": "chf", "franc": "chf", "¥": "jpy", "jpy": "jpy", "yen": "jpy"}  # fmt: skip
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
-# unit: dimension, factor to the base unit. Months and years are another dimension than days: they have no fixed length.
-_UNITS: dict[str, tuple[str, float]] = {
-    **dict.fromkeys(("ms", "millisecond"), ("time", 1e-3)), **dict.fromkeys(("s", "sec", "second"), ("time", 1.0)),
-    **dict.fromkeys(("min", "minute"), ("time", 60.0)), **dict.fromkeys(("h", "hr", "hour"), ("time", 3600.0)),
-    "day": ("time", 86400.0), "week": ("time", 604800.0), "fortnight": ("time", 1209600.0),
-    "month": ("calendar", 1.0), "quarter": ("calendar", 3.0), **dict.fromkeys(("year", "yr"), ("calendar", 12.0)),
-    **dict.fromkeys(("µg", "mcg", "microgram"), ("mass", 1e-6)), **dict.fromkeys(("mg", "milligram"), ("mass", 1e-3)),
-    **dict.fromkeys(("g", "gram"), ("mass", 1.0)), **dict.fromkeys(("kg", "kilogram", "kilo"), ("mass", 1e3)),
-    **dict.fromkeys(("tonne", "ton"), ("mass", 1e6)),
-    **dict.fromkeys(("ml", "millilitre", "milliliter"), ("volume", 1e-3)), **dict.fromkeys(("l", "litre", "liter"), ("volume", 1.0)),
-    **dict.fromkeys(("mm", "millimetre", "millimeter"), ("length", 1e-3)), **dict.fromkeys(("cm", "centimetre", "centimeter"), ("length", 1e-2)),
-    **dict.fromkeys(("m", "metre", "meter"), ("length", 1.0)), **dict.fromkeys(("km", "kilometre", "kilometer"), ("length", 1e3)),
-    "mile": ("length", 1609.344), **dict.fromkeys(("inch", "inches"), ("length", 0.0254)), **dict.fromkeys(("ft", "foot", "feet"), ("length", 0.3048)),
-    "byte": ("data", 1.0), **dict.fromkeys(("kb", "kilobyte", "kib"), ("data", 1e3)), **dict.fromkeys(("mb", "megabyte", "mib"), ("data", 1e6)),
-    **dict.fromkeys(("gb", "gigabyte", "gib"), ("data", 1e9)), **dict.fromkeys(("tb", "terabyte", "tib"), ("data", 1e12)),
-    **dict.fromkeys(("%", "percent", "per cent"), ("percent", 1.0)),
-    **dict.fromkeys(("°c", "celsius", "degrees celsius", "degree celsius"), ("temperature", 1.0)),
-    **dict.fromkeys(("°f", "fahrenheit", "degrees fahrenheit", "degree fahrenheit"), ("temperature", 5 / 9)),
-    **{name: (currency, 1.0) for name, currency in _CURRENCIES.items()},
-}  # fmt: skip
 _VERSION = re.compile(
     r"\b(?:(?:version|release|edition|revision|firmware|v)\.? ?(?:number )?|(?-i:(?!EUR|USD|GBP|CHF|JPY)[A-Z]\w+ )(?=\d+\.\d))"
-    rf"(?P<v>\d+(?:\.\d+)*)(?!\d)(?! ?(?:{'|'.join(map(re.escape, _UNITS))})\b)"
+    rf"(?P<v>\d+(?:\.\d+)*)(?!\d)(?! ?(?:{'|'.join(map(re.escape, UNITS))})\b)"
     r"|(?<![\w.])(?P<bare>\d+(?:\.\d+){2,})(?!\w)",
     re.I,
 )
@@ -59,11 +40,13 @@ _AMOUNT = re.compile(
     rf"(?P<unit>per cent|degrees? (?:celsius|fahrenheit)|°[cf]|[€$£¥%]|[a-zµ]+)?",
     re.I,
 )
-SLACK = {"data": 0.1, "temperature": 0.02}  # relative: decimal against binary prefixes, rounded conversion
-CALENDAR_SLACK = 0.1  # between days and months
-MONTH_SECONDS = 2_629_746.0
-_LOOSE = frozenset({"", "time", "piece", "unit", "item", "of", "in", "and", "or", "for", "at", "by", "on", "to", "from", "is", "are",
-                    "the", "a", "per", "each", "as", "with", "if", "when", "after", "before", "until"})  # fmt: skip
+# Words that may follow a number and count nothing.
+_LOOSE = frozenset(
+    """
+    time piece unit item of in and or for at by on to from is are the a per each as with if when after before until
+    """.split()  # noqa: SIM905
+) | {""}
+_THINGS = frozenset({"time", "piece", "unit", "item"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +72,12 @@ class Quantity:
             a, b = str(self.value), str(other.value)
             return a.startswith(b) or b.startswith(a)
         a, b, slack = self.value, other.value, SLACK.get(self.dimension, 1e-6)
-        if self.dimension != other.dimension and {self.dimension, other.dimension} == {"time", "calendar"}:
-            slack = CALENDAR_SLACK
-            a *= MONTH_SECONDS if self.dimension == "calendar" else 1.0
-            b *= MONTH_SECONDS if other.dimension == "calendar" else 1.0
         if self.dimension == "temperature":
-            return abs(a - b) <= 0.5
-        return abs(a - b) <= slack * max(abs(a), abs(b), 1e-12)
+            return abs(a - b) <= DEGREES
+        if self.dimension != other.dimension and "calendar" in (self.dimension, other.dimension):
+            slack = CALENDAR_SLACK
+            a, b = (q * (MONTH if d == "calendar" else 1.0) for q, d in ((a, self.dimension), (b, other.dimension)))
+        return abs(a - b) <= slack * max(abs(a), abs(b))
 
 
 def _counts(quantity: Quantity) -> bool:
@@ -159,33 +141,35 @@ def _measured(match: re.Match[str]) -> tuple[Quantity | None, str]:
     )
     value *= _SCALES.get((scale or "").lower(), 1.0)
     if match["before"]:
-        return Quantity(_CURRENCIES[match["before"].lower()], value, match[0].strip()), ""
+        return Quantity(UNITS[match["before"].lower()][0], value, match[0].strip()), ""
     if number.lower() in ("once", "twice"):
         return Quantity("number", value, number), match["unit"] or ""
-    unit = (match["unit"] or "").lower()
-    known = _UNITS.get(unit) or _UNITS.get(unit.removesuffix("s"))
-    if known and (len(unit) > 1 or not spelt):
-        dimension, factor = known
-        base = (value - 32) * factor if dimension == "temperature" and factor != 1 else value * factor
+    name = (match["unit"] or "").lower()
+    known = unit(name)
+    if known and (len(name) > 1 or not spelt):
+        base, dimension = celsius(value * known[1], known[0])
         return Quantity(dimension, base, match[0].strip()), ""
-    if number.lower() == "one" or (spelt and not unit):
+    if number.lower() == "one" or (spelt and not name):
         return None, ""
-    loose = unit.removesuffix("s") in _LOOSE or unit in _LOOSE
-    kept = "" if unit.removesuffix("s") in ("time", "piece", "unit", "item") else (match["unit"] or "")
-    return Quantity("number" if loose else f"count:{stem(unit)}", value, number), kept
+    thing = name.removesuffix("s")
+    dimension = "number" if {name, thing} & _LOOSE else f"count:{stem(name)}"
+    return Quantity(dimension, value, number), "" if thing in _THINGS else match["unit"] or ""
 
 
-def clash(mine: list[Quantity], theirs: list[Quantity]) -> str:
+def clash(mine: Sequence[Quantity], theirs: Sequence[Quantity]) -> str:
     """Which quantities can't both hold; empty where one side's are all among the other's, or none can be compared."""
-    both = [(a, b) for a in mine for b in theirs if a.comparable(b)]
-    ours = [a for a in mine if any(a is x for x, _ in both)]
-    others = [b for b in theirs if any(b is y for _, y in both)]
-    only_ours = [a for a in ours if not any(a.comparable(b) and a.equals(b) for b in others)]
-    only_others = [b for b in others if not any(a.comparable(b) and a.equals(b) for a in ours)]
-    if not only_ours or not only_others:
-        return ""
-    return f"{_listed(only_ours)} against {_listed(only_others)}"
+    ours = [a for a in mine if not any(a.comparable(b) and a.equals(b) for b in theirs)]
+    others = [b for b in theirs if not any(b.comparable(a) and b.equals(a) for a in mine)]
+    pairs = [(a, b) for a in ours for b in others if a.comparable(b)]
+    return f"{_listed(a for a, _ in pairs)} against {_listed(b for _, b in pairs)}" if pairs else ""
 
 
-def _listed(found: list[Quantity]) -> str:
+def same(mine: Sequence[Quantity], theirs: Sequence[Quantity]) -> bool:
+    """Whether both sides have the same quantities."""
+    return all(any(a.comparable(b) and a.equals(b) for b in theirs) for a in mine) and all(
+        any(b.comparable(a) and b.equals(a) for a in mine) for b in theirs
+    )
+
+
+def _listed(found: Iterable[Quantity]) -> str:
     return ", ".join(sorted({quantity.written for quantity in found}))

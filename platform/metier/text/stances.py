@@ -14,13 +14,15 @@ _DUTY = {
     REQUIRED: "requir(?:e|es|ed|ing)|mandatory|obligatory|compulsory|obliged|must|needs?|needed|necessary|ha(?:ve|s) to|essential",
     OPTIONAL: "optional|voluntary|unnecessary|dispensable",
     ALLOWED: "allow(?:s|ed|ing)?|permit(?:s|ted|ting)?|may|lawful|legal|permissible|admissible",
-    FORBIDDEN: "forbid(?:s|den|ding)?|prohibit(?:s|ed|ing)?|ban(?:s|ned|ning)?|disallow(?:s|ed)?|unlawful|illegal|inadmissible|impermissible",
+    FORBIDDEN: "forbid(?:s|den|ding)?|prohibit(?:s|ed|ing)?|ban(?:s|ned|ning)?|disallow(?:s|ed)?|unlawful|illegal|inadmissible"
+    "|impermissible",
 }  # fmt: skip
 _TURNED = {REQUIRED: OPTIONAL, OPTIONAL: REQUIRED, ALLOWED: FORBIDDEN, FORBIDDEN: ALLOWED}
 _COMPATIBLE = {frozenset({REQUIRED, ALLOWED}), frozenset({OPTIONAL, ALLOWED})}
 _OPPOSITES = {
     "direction": (
-        "increas(?:e|es|ed|ing)|rais(?:e|es|ed|ing)|ris(?:e|es|ing)|rose|grow(?:s|n|ing)?|grew|go(?:es)? up|went up|climb(?:s|ed)?|upwards?",
+        "increas(?:e|es|ed|ing)|rais(?:e|es|ed|ing)|ris(?:e|es|ing)|rose|grow(?:s|n|ing)?|grew|go(?:es)? up|went up"
+        "|climb(?:s|ed)?|upwards?",
         "decreas(?:e|es|ed|ing)|reduc(?:e|es|ed|ing)|lower(?:s|ed|ing)|fall(?:s|en|ing)?|fell|drop(?:s|ped)?|declin(?:e|es|ed|ing)"
         "|shrink(?:s|ing)?|go(?:es)? down|went down|downwards?"),
     "order": ("before|prior to|ahead of|in advance of", "after|following|afterwards"),
@@ -51,7 +53,14 @@ BOUNDS = {"bound", "span"}  # with other values two rules, not a contradiction
 ADVERBS = {"order", "frequency", *BOUNDS}  # a denial near them is of something else, unless it is adjacent
 _NOT = r"(?:not|never|no longer|no|cannot|nor|neither|hardly|without)"
 _DENIAL = re.compile(rf"\b{_NOT}\b|n[’']t\b", re.I)
-_IDIOM = re.compile(r"\bnot only\b|\b(?:no|not) (?:later|earlier|more|less|fewer) than\b|\bno doubt\b|(?:^|, )(?:no|yes)(?=[,.:;])", re.I)
+# A "not" that denies nothing of the main clause: a contrast, a relative clause without a subject of its own, an idiom.
+_IDIOM = re.compile(
+    r"\bnot only\b|\b(?:no|not) (?:later|earlier|more|less|fewer) than\b|\bno doubt\b|\bwhether or not\b"
+    r"|(?:^|, )(?:no|yes)(?=[,.:;])"
+    r"|, (?:but |and )?not (?:the|a|an|just|all|every)\b"
+    r"|\b(?:that|which|who) (?:do|does|did|is|are|was|were|has|have|can|could|may|must|will|should)(?: ?not|n[’']t)\b",
+    re.I,
+)
 _WORD = re.compile(r"[\w’'-]+")
 REACH = 3  # words between a negation and what it turns round
 
@@ -74,23 +83,30 @@ class Stance:
     denies: bool  # whether the denials in it leave it a denial
     words: frozenset[str]  # what showed the sides, in lower case
 
-    def against(self, other: Stance, opposed: bool = False, verbatim: bool = False) -> str:
-        """How the two exclude each other; empty where they don't. `opposed`: a word of one is the negated form of a word of
-        the other; `verbatim`: but for denials they have the same words."""
-        theirs = dict(other.sides)
-        shared = {axis: side for axis, side in self.sides if axis in theirs and axis not in BOUNDS}
-        apart = any(theirs[axis] != side for axis, side in shared.items()) != opposed
-        duties = frozenset((self.duty, other.duty)) - {""}
-        if self.spare == other.spare:
-            if len(duties) == 2 and duties not in _COMPATIBLE:
-                return f"{self.duty} against {other.duty}"
-            if apart:
-                return "one says the opposite of the other"
-        # What a spare denial turns round is not known where opposites were named.
-        settled = (self.duty and other.duty) or set(shared) - ADVERBS
-        if apart or self.denies == other.denies or (settled and not verbatim):
+    def opposes(self, other: Stance, opposed: bool = False) -> str:
+        """Which opposites exclude each other; empty where none do, or where a spare denial may turn them round.
+        `opposed`: a word of one is the negated form of a word of the other."""
+        if self.spare != other.spare:
             return ""
-        return "one denies what the other says"
+        duties = frozenset((self.duty, other.duty)) - {""}
+        if len(duties) == 2 and duties not in _COMPATIBLE:
+            return f"{self.duty} against {other.duty}"
+        return "one says the opposite of the other" if self._apart(other) != opposed else ""
+
+    def denied_by(self, other: Stance, opposed: bool = False, verbatim: bool = False) -> bool:
+        """Whether one of them is the denial of the other. `verbatim`: but for the denial they have the same words; without
+        that a denial beside the same side of opposites may be of something else."""
+        settled = (self.duty and other.duty) or set(self._shared(other)) - ADVERBS
+        denied = self.denies != other.denies and not self._apart(other) and not opposed
+        return denied and (verbatim or not settled)
+
+    def _shared(self, other: Stance) -> dict[str, bool]:
+        """The axes on which both take a side, and whether it is the same."""
+        theirs = dict(other.sides)
+        return {axis: theirs[axis] == side for axis, side in self.sides if axis in theirs and axis not in BOUNDS}
+
+    def _apart(self, other: Stance) -> bool:
+        return not all(self._shared(other).values())
 
 
 def bounds(text: str) -> dict[str, str]:

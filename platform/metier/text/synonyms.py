@@ -75,14 +75,16 @@ def _form(word: str) -> str:
 _CANON = {_form(word): f"={group.split()[0]}" for group in _GROUPS.strip().split("\n") for word in group.split()}
 _EMPTY = frozenset(
     """
-    long much many high higher often soon large size date last first amount number level rule rules according happen happens effect
-    come comes goes going gets getting done make makes made know known find found says said say tell tells view answer possible case
-    cases must shall should have having been ahead need needs needed want wants will please still whole certain general generally
-    currently usually normally always never without within until since from when what which there here ever also just only already
-    again they them their limit limits limited mean means time times yes whom into onto whose whoever year years day days month months
-    week weeks period periods set sets take takes taken give gives given enter enters entered put puts keep let lets able rest begin begins start starts started
-    today hold holds held law laws doesn isn don aren wasn won shouldn couldn cannot version versions edition revision temperature
-    warm cold weight duration state states status follow follows act acts behave behaves react reacts work works look looks
+    long much many high higher often soon large size date last first amount number level rule rules according happen
+    happens effect come comes goes going gets getting done make makes made know known find found says said say tell
+    tells view answer possible case cases must shall should have having been ahead need needs needed want wants will
+    please still whole certain general generally currently usually normally always never without within until since
+    from when what which there here ever also just only already again they them their limit limits limited mean means
+    time times yes whom into onto whose whoever year years day days month months week weeks period periods set sets
+    take takes taken give gives given enter enters entered put puts keep let lets able rest begin begins start starts
+    started today hold holds held law laws doesn isn don aren wasn won shouldn couldn cannot version versions edition
+    revision temperature warm cold weight duration state states status follow follows act acts behave behaves react
+    reacts work works look looks
     """.split()  # noqa: SIM905
 )
 
