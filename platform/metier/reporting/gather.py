@@ -27,7 +27,7 @@ PAIR_STAGES = (
     "blend",
     "train",
 )
-DOCUMENT_STAGES = ("ingest", "anonymise", "split", "chunk", "questions")
+DOCUMENT_STAGES = ("ingest", "screen", "anonymise", "supersede", "split", "chunk", "questions")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def line_keys(text: str) -> Iterator[tuple[int, str]]:
     for line in _FENCED.sub("", text).split("\n"):
         words = wording(line)
         if len(words) >= SHORTEST or notice(line):
-            yield xxhash.xxh3_64_intdigest(" ".join(words)), line.strip()
+            yield xxhash.xxh3_64_intdigest(" ".join(words).encode("utf-8", "surrogatepass")), line.strip()
 
 
 def boilerplate(text: str, recurring: Collection[int], max_share: float) -> str:

@@ -38,7 +38,11 @@ def contradiction(a: Statement, b: Statement) -> str:
 
 def _values(a: Statement, b: Statement) -> list[Quantity]:
     """What a statement gives as values. True and False are values of what was asked for."""
-    return [q for q in a.quantities if q.dimension != "literal" or a.question == b.question]
+    return [q for q in a.quantities if q.dimension != "literal" or _same_question(a, b)]
+
+
+def _same_question(a: Statement, b: Statement) -> bool:
+    return bool(a.question) and a.question == b.question
 
 
 def _share(a: frozenset[str], b: frozenset[str]) -> float:
@@ -78,9 +82,9 @@ def _alike(a: Statement, b: Statement, known: frozenset[str]) -> bool:
     """Whether both speak of one thing. `known`: words of their stances, which differ where they contradict each other."""
     mine, theirs = _new(a.about, b.about) - known, _new(b.about, a.about) - known
     if not mine or not theirs:
-        return (bool(a.about & b.about) or a.question == b.question) and _share(a.about, b.about) >= ALIKE
+        return (bool(a.about & b.about) or _same_question(a, b)) and _share(a.about, b.about) >= ALIKE
     ours, others = a.said - known, b.said - known
-    if a.question == b.question or (a.asked and a.asked == b.asked):
+    if _same_question(a, b) or (a.asked and a.asked == b.asked):
         return _share(ours, others) >= ALIKE or len(a.quantities) == len(b.quantities) == 1
     if mine & a.asked & a.said and theirs & b.asked & b.said:
         return False

@@ -30,7 +30,7 @@ _NUMBER = r"(?:(?<![\w)\]-])[-+−])?(?<![\w.])\d+(?:[,_]\d{3})*(?:\.\d+)?(?:[eE
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
 _VERSION = re.compile(
     r"\b(?:(?:version|release|edition|revision|firmware|v)\.? ?(?:number )?|(?-i:(?!EUR|USD|GBP|CHF|JPY)[A-Z]\w+ )(?=\d+\.\d))"
-    rf"(?P<v>\d+(?:\.\d+)*)(?!\d)(?! ?(?:{'|'.join(map(re.escape, UNITS))})\b)"
+    rf"(?P<v>\d+(?:\.\d+)*)(?!\.?\d)(?! ?(?:{'|'.join(map(re.escape, UNITS))})\b)"
     r"|(?<![\w.])(?P<bare>\d+(?:\.\d+){2,})(?!\w)",
     re.I,
 )
