@@ -75,9 +75,10 @@ class Conflict:
 
     def evidence(self) -> Iterator[tuple[str, str]]:
         """The ids of the claims that go, with the other row, why, what decided, and both sentences."""
-        for lost, kept, mine, theirs in ((self.a, self.b, *self.said), (self.b, self.a, *reversed(self.said))):
+        (first, second), (mine, theirs) = (self.a, self.b), self.said
+        for lost, kept, own, other in ((first, second, mine, theirs), (second, first, theirs, mine)):
             if lost.standing <= kept.standing:
-                sides = f': "{mine}" against "{theirs}"' if mine or theirs else ""
+                sides = f': "{own}" against "{other}"' if own or other else ""
                 yield lost.id, f"contradicts {kept.id} ({self.why}), {_verdict(lost, kept)}{sides}"
 
 

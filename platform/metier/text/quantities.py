@@ -69,8 +69,8 @@ class Quantity:
         if "version" in (self.dimension, other.dimension):
             return _version(self) == _version(other)
         if isinstance(self.value, str) or isinstance(other.value, str):  # days: one may lack the day
-            a, b = str(self.value), str(other.value)
-            return a.startswith(b) or b.startswith(a)
+            mine, theirs = str(self.value), str(other.value)
+            return mine.startswith(theirs) or theirs.startswith(mine)
         a, b, slack = self.value, other.value, SLACK.get(self.dimension, 1e-6)
         if self.dimension == "temperature":
             return abs(a - b) <= DEGREES
