@@ -5,7 +5,7 @@
 Every half of the templates is one heap of dialogues (`corpus.py`), given to the functions that the filter stage runs: blocking
 by shared words, then rules. A reported pair is right if its two facts exclude each other, planted as that pair or not; recall
 counts the planted pairs. The rules were tuned while looking at the development half; the held-out half has other templates, of
-which only the totals were looked at. `--failures 5` shows what went wrong, of the development half.
+which only figures were looked at, never a case. `--failures 5` shows what went wrong, of the development half.
 """
 
 from __future__ import annotations

@@ -99,4 +99,4 @@ def test_a_part_of_the_road_is_run_shown_and_reused(ray_cluster, file, store):
     assert shown[0].split()[:4] == ["✓", "ingest", "6", "kept"]
     plan = {row["step"]: row for row in json.loads(metier("plan", file, "--store", store, "--json").out)}
     assert plan["anonymise"]["action"] == "reuse"
-    assert plan["split"]["reason"] == "never ran"
+    assert plan["supersede"]["reason"] == "never ran"
