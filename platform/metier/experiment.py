@@ -33,8 +33,10 @@ from metier.stages.questions import Config as Questions
 from metier.stages.register import Config as Register
 from metier.stages.report import Config as Report
 from metier.stages.review import Config as Review
+from metier.stages.screen import Config as Screen
 from metier.stages.smoke import Config as Smoke
 from metier.stages.split import Config as Split
+from metier.stages.supersede import Config as Supersede
 from metier.stages.synthesise import Config as Synthesise
 from metier.stages.train import Config as Train
 from metier.strict_yaml import yaml_value
@@ -69,7 +71,9 @@ class Stages(StageConfig):
     """What each stage does. All of it is identity: a changed value re-runs what depends on it, and nothing else."""
 
     ingest: Ingest = Ingest()
+    screen: Screen = Screen()
     anonymise: Anonymise = Anonymise()
+    supersede: Supersede = Supersede()
     deduplicate_documents: DeduplicateDocuments = DeduplicateDocuments()
     split: Split = Split()
     chunk: Chunk = Chunk()

@@ -24,8 +24,10 @@ from metier.stages import (
     register,
     report,
     review,
+    screen,
     smoke,
     split,
+    supersede,
     synthesise,
     train,
 )
@@ -37,10 +39,12 @@ def lifecycle(e: Experiment) -> list[Step]:
     base, embedder = ModelSource(e.models.base), EmbedderSource(e.models.embedder)
     teacher = ModelSource(e.models.teacher or e.models.base)
 
-    # documents: read, made anonymous, rid of copies, and split before anything is written from them
+    # documents: read, screened, made anonymous, rid of copies, and split before anything is written from them
     read = ingest.STAGE.step(c.ingest, on("ingest"), sources=ingest.DocumentSources(e.sources))
-    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=read)
-    single = deduplicate.DOCUMENTS.step(c.deduplicate_documents, on("deduplicate_documents"), documents=anonymous)
+    worthy = screen.STAGE.step(c.screen, on("screen"), documents=read)
+    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=worthy)
+    dated = supersede.STAGE.step(c.supersede, on("supersede"), documents=anonymous)
+    single = deduplicate.DOCUMENTS.step(c.deduplicate_documents, on("deduplicate_documents"), documents=dated)
     documents = split.STAGE.step(c.split, on("split"), documents=single, clusters=single)
     passages = chunk.STAGE.step(c.chunk, on("chunk"), documents=documents)
     search = index.STAGE.step(c.index, on("index"), passages=passages, embedder=embedder)
@@ -52,7 +56,7 @@ def lifecycle(e: Experiment) -> list[Step]:
     )
     private = anonymise.DIALOGUES.step(c.anonymise, on("anonymise"), dialogues=written)
     distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=private)
-    sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct)
+    sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct, superseded=dated)
     reviewed = review.STAGE.step(c.review, on("review"), dialogues=sound, verdicts=_file(e.verdicts))
     unseen = decontaminate.STAGE.step(
         c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked, embedder=embedder
@@ -112,7 +116,7 @@ def lifecycle(e: Experiment) -> list[Step]:
         exams=[baseline, tuned, *regraded],
         quantised=smaller,
         gate=decision,
-        others=[read, anonymous, single, private, search],
+        others=[read, worthy, anonymous, dated, single, private, search],
     )
     release = register.STAGE.step(
         c.register.model_copy(update={"model": e.name}),

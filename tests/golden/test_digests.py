@@ -28,7 +28,7 @@ from metier.lineage.artifact import Artifact
 from metier.lineage.fingerprint import digest
 from metier.lineage.source import PathSource
 from metier.records import Passage
-from metier.stages import anonymise, chunk, decontaminate, filter, split, synthesise
+from metier.stages import anonymise, chunk, decontaminate, filter, screen, split, synthesise
 from metier.stages.catalogue import STAGES
 from metier.stages.ingest import documents_at
 from metier.text.authoring import corpus_of
@@ -42,7 +42,9 @@ PASSAGE = Passage(uri="a.md", title="A", section="", text="For a teacher, and th
 Given = Callable[[Path], dict[str, Any]]
 INPUTS: dict[str, Given] = {
     "ingest": lambda folder: {"sources": documents_at(str(write_folder(folder / "documents")))},
+    "screen": lambda _: {"documents": documents()},
     "anonymise": lambda _: {"documents": documents()},
+    "supersede": lambda _: {"documents": documents()},
     "deduplicate_documents": lambda _: {"documents": documents()},
     "split": lambda _: {"documents": documents()},
     "chunk": lambda _: {"documents": documents()},
@@ -59,6 +61,7 @@ SETTINGS = {
     "filter": filter.Config(as_of="2025-01-31"),
 }
 OPERATORS: list[tuple[str, Callable[..., Any], list[Any]]] = [
+    ("screen", screen.operator, documents()),
     ("anonymise", anonymise.operator, documents()),
     ("split", lambda config: split.operator(config, {}), documents()),
     ("chunk", chunk.operator, documents()),

@@ -39,7 +39,7 @@ models:
 
 stages:
   filter:
-    as_of: ""                     # a day such as 2026-01-31: documents superseded by then are left out
+    as_of: ""                     # a day such as 2026-01-31: what no longer or not yet holds then is left out
   synthesise:
     teacher: {{pairs: 40}}          # pairs that the model writes from passages; 0 for none
     # A larger model behind an OpenAI-compatible address; its key comes from the environment:

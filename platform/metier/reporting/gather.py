@@ -27,7 +27,16 @@ PAIR_STAGES = (
     "blend",
     "train",
 )
-DOCUMENT_STAGES = ("ingest", "anonymise", "deduplicate_documents", "split", "chunk", "questions")
+DOCUMENT_STAGES = (
+    "ingest",
+    "screen",
+    "anonymise",
+    "supersede",
+    "deduplicate_documents",
+    "split",
+    "chunk",
+    "questions",
+)
 
 
 @dataclass(frozen=True)

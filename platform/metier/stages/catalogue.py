@@ -23,8 +23,10 @@ from metier.stages import (
     register,
     report,
     review,
+    screen,
     smoke,
     split,
+    supersede,
     synthesise,
     train,
 )
@@ -33,7 +35,9 @@ STAGES: dict[str, Stage[Any]] = {
     stage.name: stage
     for stage in (
         ingest.STAGE,
+        screen.STAGE,
         anonymise.STAGE,
+        supersede.STAGE,
         deduplicate.DOCUMENTS,
         split.STAGE,
         chunk.STAGE,

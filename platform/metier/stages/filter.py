@@ -1,32 +1,33 @@
 """Rejects dialogues that would teach something wrong. Each check is one small function with a reason code.
 
-A dialogue is judged by itself first, in parallel. Those that remain are grouped by their question: where two answers can't
-both hold, the older one goes, and where nothing tells which is right, both do.
+A dialogue is judged by itself first, in parallel. Those that remain are compared where they speak of the same thing: of two
+answers that can't both hold the older one goes, and where nothing tells which is right, both do.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import Field, field_validator
 
 from metier.config import StageConfig
 from metier.execution.dataflow import rows_in, stream, write_outcome
 from metier.execution.step import Context, Input, Stage
-from metier.lineage.fingerprint import digest
 from metier.lineage.manifest import Counts
 from metier.records import Dialogue, Rejection, rejection
 from metier.retrieval.prompt import ABSTENTION
+from metier.stages.screen import checked_languages
+from metier.stages.supersede import Superseded
 from metier.text import quality
-from metier.text.contradiction import contradiction
+from metier.text.boilerplate import boilerplate
+from metier.text.claims import Claim, claim_of, conflicts
 from metier.text.dates import day_of, starts_after, superseded_by
-from metier.text.grounding import ungrounded
-from metier.text.identifiers import numbers
+from metier.text.grounding import foreign_numbers, ungrounded
+from metier.text.language import foreign_language
 from metier.text.words import wording
 
 CONTRADICTORY = "contradictory"
-NO_END = "9999-12-31"
+BOILERPLATE_SHARE = 0.5
 Check = Callable[[Dialogue], str]
 """Gives the evidence of what is wrong; empty where nothing is."""
 
@@ -42,9 +43,19 @@ class Config(StageConfig):
     """Longer answers are rejected."""
     min_grounded_share: float = Field(0.6, ge=0, le=1)
     """Share of an answer's content words that its evidence or question must hold; numbers and names all must be there."""
+    languages: tuple[str, ...] = ()
+    """ISO 639 codes (en, de, ...): dialogues that are surely in another language are rejected. Empty: any language."""
     as_of: str = ""
-    """Day (ISO 8601) on which knowledge must hold: what was superseded by then, or holds only later, is rejected. Empty: no
-    check."""
+    """Day (ISO 8601) on which knowledge must hold: what was superseded by then, or holds only later, is rejected. Empty: what
+    a newer version of its document supersedes is rejected, whenever that takes effect, and days are not looked at otherwise."""
+    max_sharing: int = Field(64, ge=2, le=10_000)
+    """Contradictions are looked for among dialogues that share a word which at most so many have, or two such words together.
+    More finds more and takes longer."""
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_languages(value)
 
     @field_validator("as_of")
     @classmethod
@@ -58,8 +69,8 @@ def abstains(dialogue: Dialogue) -> bool:
     return dialogue.task == "unanswerable" or dialogue.answer.strip() == ABSTENTION
 
 
-def checks(config: Config) -> dict[str, Check]:
-    """The checks by reason code, in the order in which they are asked."""
+def checks(config: Config, successors: Mapping[str, Superseded]) -> dict[str, Check]:
+    """The checks by reason code, in the order in which they are asked. `successors`: by the root id of a document."""
 
     def too_short(d: Dialogue) -> str:
         words = len(wording(d.question))
@@ -81,6 +92,9 @@ def checks(config: Config) -> dict[str, Check]:
         return ""
 
     def outdated(d: Dialogue) -> str:
+        newer = successors.get(d.root_id)
+        if newer and (not config.as_of or superseded_by(newer.day, config.as_of)):
+            return f"its document {newer.uri} is superseded since {newer.day} by {newer.by_uri} ({newer.by_id}, {newer.by_title})"
         return f"superseded {d.superseded}" if superseded_by(d.superseded, config.as_of) else ""
 
     def not_yet_effective(d: Dialogue) -> str:
@@ -88,6 +102,10 @@ def checks(config: Config) -> dict[str, Check]:
 
     def question_not_answered(d: Dialogue) -> str:
         return "" if abstains(d) else quality.unanswered(d.question, d.answer)
+
+    def foreign_number(d: Dialogue) -> str:
+        sourced = d.evidence and not abstains(d) and not d.reviewed
+        return foreign_numbers(d.answer, d.question, d.evidence) if sourced else ""
 
     def without_source(d: Dialogue) -> str:
         if abstains(d) or d.reviewed:  # an expert's word stands above the source
@@ -100,19 +118,24 @@ def checks(config: Config) -> dict[str, Check]:
         "too_short": too_short,
         "too_long": too_long,
         "broken_encoding": lambda d: quality.broken_encoding(f"{d.question}\n{d.answer}"),
+        "language": lambda d: foreign_language(f"{d.question}\n{d.answer}", config.languages),
         "refusal": lambda d: quality.refusal(d.answer),
-        "repetition": lambda d: quality.repetition(d.answer),
+        "repetition": lambda d: quality.repetition(d.answer) or quality.repeated_lines(d.answer),
+        "boilerplate": lambda d: boilerplate(d.answer, (), BOILERPLATE_SHARE),
         "invalid_date": invalid_date,
         "outdated": outdated,
         "not_yet_effective": not_yet_effective,
         "question_not_answered": question_not_answered,
+        "number_not_in_source": foreign_number,
         "ungrounded": without_source,
     }
 
 
-def operator(config: Config) -> Callable[[list[Dialogue]], Iterator[Dialogue | Rejection]]:
+def operator(
+    config: Config, successors: Mapping[str, Superseded] | None = None
+) -> Callable[[list[Dialogue]], Iterator[Dialogue | Rejection]]:
     """Each dialogue as it is, or rejected by the first check that finds something."""
-    asked = checks(config)
+    asked = checks(config, successors or {})
 
     def apply(dialogues: list[Dialogue]) -> Iterator[Dialogue | Rejection]:
         for one in dialogues:
@@ -123,59 +146,28 @@ def operator(config: Config) -> Callable[[list[Dialogue]], Iterator[Dialogue | R
     return apply
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Claim:
-    """What one dialogue answers, and what speaks for it."""
-
-    id: str
-    answer: str
-    standing: tuple[bool, str, bool, str]  # it answers at all; from later; reviewed; until later
-
-    @classmethod
-    def of(cls, d: Dialogue) -> Claim:
-        """The claim of a dialogue."""
-        return cls(d.id, d.answer, (not abstains(d), d.effective, bool(d.reviewed), d.superseded or NO_END))
-
-
-def question_key(question: str) -> str:
-    """Equal for questions that differ in case, marks and layout only."""
-    return digest([wording(question), sorted(numbers(question))])
-
-
-def contradictions(claims: dict[str, list[Claim]]) -> dict[str, str]:
-    """Evidence by the ids of dialogues whose answer can't hold beside another to the same question.
-
-    The claim of the lesser standing goes; of equal ones both go, for an expert to settle.
-    """
+def contradicted(claims: list[Claim], max_sharing: int) -> dict[str, str]:
+    """Evidence by the ids of dialogues that can't stand beside another."""
     lost: dict[str, str] = {}
-    for rows in claims.values():
-        ordered = sorted({claim.id: claim for claim in rows}.values(), key=lambda c: c.id)
-        for i, a in enumerate(ordered):
-            for b in ordered[i + 1 :]:
-                why = _conflict(a, b)
-                if why and a.standing <= b.standing:
-                    lost.setdefault(a.id, f"contradicts {b.id} ({why})")
-                if why and b.standing <= a.standing:
-                    lost.setdefault(b.id, f"contradicts {a.id} ({why})")
+    for conflict in conflicts(claims, max_sharing):
+        for one, evidence in conflict.evidence():
+            lost.setdefault(one, evidence)
     return lost
-
-
-def _conflict(a: Claim, b: Claim) -> str:
-    if a.standing[0] != b.standing[0]:
-        return "one answers what the other says is not documented"
-    return contradiction(a.answer, b.answer) if a.standing[0] else ""
 
 
 def run(context: Context[Config]) -> Counts:
     """Writes kept and rejected dialogues, in the order of the input."""
+    successors: dict[str, Superseded] = {}
+    if context.has("superseded"):
+        successors = {row.root_id: row for row in context.records("superseded", Superseded)}
     rejected: dict[str, Rejection] = {}
-    claims: dict[str, list[Claim]] = {}
-    for row in stream(context, "dialogues", Dialogue, operator(context.config), Dialogue):
+    claims: list[Claim] = []
+    for row in stream(context, "dialogues", Dialogue, operator(context.config, successors), Dialogue):
         if isinstance(row, Rejection):
             rejected[row.record_id] = row
         else:
-            claims.setdefault(question_key(row.question), []).append(Claim.of(row))
-    lost = contradictions(claims)
+            claims.append(claim_of(row, answers=not abstains(row)))
+    lost = contradicted(claims, context.config.max_sharing)
 
     def outcome() -> Iterator[Dialogue | Rejection]:
         for one in context.records("dialogues", Dialogue):
@@ -189,10 +181,15 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name="filter",
-    revision=1,
+    revision=2,
     summary="Rejects dialogues that are ungrounded, contradictory, outdated or malformed.",
     config=Config,
-    inputs={"dialogues": Input("dialogues", record=Dialogue)},
+    inputs={
+        "dialogues": Input("dialogues", record=Dialogue),
+        "superseded": Input(
+            "which documents newer ones supersede: output of supersede", Superseded, table="superseded", optional=True
+        ),
+    },
     outputs={"kept": Dialogue, "rejected": Rejection},
     run=run,
     conserves=True,

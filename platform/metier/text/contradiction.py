@@ -1,41 +1,101 @@
-"""Whether two answers to one question can both hold, as far as numbers, constants and negations tell."""
+"""Whether two statements can both hold, as far as names, words, numbers, days, opposites and negations tell."""
 
 from __future__ import annotations
 
-import re
+from metier.text.quantities import Quantity, clash, same
+from metier.text.statements import Statement
 
-from metier.text.grounding import plain
-from metier.text.identifiers import denies, literals, numbers
-from metier.text.words import content_words, stem
+Places = frozenset[tuple[str, str, str]]
+ALIKE = 0.5  # share of the words of the shorter that the other has, from which both may speak of one thing
+SAID_ALIKE, SAID = (
+    0.6,
+    2,
+)  # the same of the sentences alone, and how many words at least, where each side has words of its own
+_NEGATING = ("un", "in", "im", "ir", "il", "non", "dis", "a")
 
-_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-# Share of the shorter answer's content words that the other holds, from which both speak of the same thing. A "not" is
-# often about a side condition, so there the rest must agree more closely.
-ALIKE, DENIED_ALIKE = 0.5, 0.75
 
-
-def contradiction(a: str, b: str) -> str:
-    """Why two answers to one question can't both hold; empty where they can.
-
-    Answers that speak of the same thing with other numbers, or that one denies, exclude each other. Two that speak of
-    different things (two sentences of one page, two code examples) may both be right.
-    """
-    first, second = (_FENCED.sub(" ", plain(text)) for text in (a, b))
-    shared = _shared(first, second)
-    if shared < ALIKE:
+def contradiction(a: Statement, b: Statement) -> str:
+    """Why they can't both hold; empty where they can."""
+    if a.codes != b.codes or _apart(a.names, b.names) or not same(a.thresholds, b.thresholds):
         return ""
-    for mine, theirs in ((numbers(first), numbers(second)), (literals(first), literals(second))):
-        if mine and theirs and mine != theirs and not (mine <= theirs or theirs <= mine):
-            return f"{', '.join(sorted(mine - theirs))} against {', '.join(sorted(theirs - mine))}"
-    if denies(first) != denies(second) and shared >= DENIED_ALIKE:
-        return "one denies what the other says"
-    return ""
+    shown = a.shown | b.shown
+    if _narrowed(a, b, shown) or _narrowed(b, a, shown):
+        return ""
+    negated = {(x, y) for x in a.said - b.said for y in b.said - a.said if _negates(x, y) or _negates(y, x)}
+    known = shown | {word for pair in negated for word in pair}
+    if not _alike(a, b, known):
+        return ""
+    why = clash(_values(a, b), _values(b, a))
+    if why:
+        return "" if any(b.bounds.get(axis, side) != side for axis, side in a.bounds.items()) else why
+    why = a.stance.opposes(b.stance, bool(negated))
+    if why:
+        return why
+    close = _share(a.said - known, b.said - known) >= SAID_ALIKE
+    denied = close and a.stance.denied_by(b.stance, bool(negated), verbatim=a.said == b.said)
+    return "one denies what the other says" if denied else ""
 
 
-def _shared(a: str, b: str) -> float:
-    """The share of the shorter answer's content words that the other holds; bare values are about what was asked: 1."""
-    if not a.strip() or not b.strip():
-        return 0.0
-    first, second = ({stem(word) for word in content_words(text)} for text in (a, b))
-    smaller = min(len(first), len(second))
-    return len(first & second) / smaller if smaller else 1.0
+def _values(a: Statement, b: Statement) -> list[Quantity]:
+    """What a statement gives as values. True and False are values of what was asked for."""
+    return [q for q in a.quantities if q.dimension != "literal" or _same_question(a, b)]
+
+
+def _same_question(a: Statement, b: Statement) -> bool:
+    return bool(a.question) and a.question == b.question
+
+
+def _share(a: frozenset[str], b: frozenset[str]) -> float:
+    """The share of the smaller set that the other has; of nothing all."""
+    smaller = min(len(a), len(b))
+    return len(a & b) / smaller if smaller else 1.0
+
+
+def _apart(a: frozenset[str], b: frozenset[str]) -> bool:
+    return bool(a - b) and bool(b - a)
+
+
+def _narrowed(a: Statement, b: Statement, shown: frozenset[str]) -> bool:
+    """Whether a condition of the one is none of the other's, and mostly nothing that the other speaks of."""
+    for condition in a.conditions:
+        new = _new(condition, b.about) - shown
+        if new and 2 * len(new) >= len(condition) and not new.issubset(frozenset().union(*b.conditions)):
+            return True
+    return False
+
+
+def _new(words: frozenset[str], known: frozenset[str]) -> frozenset[str]:
+    """The words that are not known in any form."""
+    return frozenset(word for word in words - known if not any(_akin(word, o) or _akin(o, word) for o in known))
+
+
+def _negates(word: str, other: str) -> bool:
+    return any(word == prefix + other for prefix in _NEGATING)
+
+
+def _akin(word: str, other: str) -> bool:
+    """Whether a word goes on from another by a few letters: withdraw, withdrawal."""
+    return len(word) >= 6 and other.startswith(word) and len(other) - len(word) <= 3
+
+
+def _alike(a: Statement, b: Statement, known: frozenset[str]) -> bool:
+    """Whether both speak of one thing. `known`: words of their stances, which differ where they contradict each other."""
+    mine, theirs = _new(a.about, b.about) - known, _new(b.about, a.about) - known
+    if not mine or not theirs:
+        return (bool(a.about & b.about) or _same_question(a, b)) and _share(a.about, b.about) >= ALIKE
+    ours, others = a.said - known, b.said - known
+    if _same_question(a, b) or (a.asked and a.asked == b.asked):
+        return _share(ours, others) >= ALIKE or len(a.quantities) == len(b.quantities) == 1
+    if mine & a.asked & a.said and theirs & b.asked & b.said:
+        return False
+    agreed = len(ours & others) >= SAID and _share(ours, others) >= SAID_ALIKE
+    repeated = bool(a.asked & a.said & b.asked & b.said) and not mine & a.said and not theirs & b.said
+    exchanged = _exchanged(a.places, b.places, mine, theirs) or _exchanged(a.asked_places, b.asked_places, mine, theirs)
+    return (agreed or repeated) and not exchanged
+
+
+def _exchanged(a: Places, b: Places, mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    """Whether one stands where the other has another word: annual fee, late fee."""
+    ours = [(before, behind) for word, before, behind in a if word in mine]
+    others = [(before, behind) for word, before, behind in b if word in theirs]
+    return any((x and x == v) or (y and y == w) for x, y in ours for v, w in others)

@@ -37,6 +37,15 @@ def ungrounded(answer: str, question: str, evidence: str, min_share: float) -> s
     return ""
 
 
+def foreign_numbers(answer: str, question: str, evidence: str) -> str:
+    """The numbers, days and versions of an answer that neither evidence nor question holds, in words; empty for none."""
+    ground = f"{question}\n{evidence}"
+    foreign = sorted(
+        numbers(plain(answer)) - numbers(ground) - identifiers(ground) - written_numbers(ground) - set(wording(ground))
+    )
+    return f"not in the source: {', '.join(foreign[:NAMED])}" if foreign else ""
+
+
 def _foreign(said: str, ground: str) -> Iterator[str]:
     known = identifiers(ground) | written_numbers(ground) | literals(ground)
     words = set(wording(ground))

@@ -1,4 +1,4 @@
-"""What is wrong with an answer by its form alone: refusal, repetition, broken encoding, no answer to what was asked."""
+"""What is wrong with a text by its form alone: refusal, repetition, broken encoding, no answer to what was asked."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _AMOUNT = re.compile(
     r"|several|few|dozens?|hundreds?|thousands?|millions?|billions?|depends?)\b",
     re.I,
 )
+_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 REPEATED = 4  # the same run of words so often is a loop
 RUN_WORDS = 3
 REPEATED_SHARE = 0.3  # of all runs; a long answer may name one thing often
@@ -53,6 +54,19 @@ def repetition(text: str) -> str:
     run, times = runs.most_common(1)[0]
     loops = times >= REPEATED and times * RUN_WORDS >= REPEATED_SHARE * len(words)
     return f"{run!r} {times} times" if loops else ""
+
+
+def repeated_lines(text: str) -> str:
+    """The line that comes again most often, where lines that came before hold more than 30 % of the words (Rae et al. 2021,
+    Scaling Language Models, table A1); empty where they don't. Code may repeat itself."""
+    lines = [" ".join(found) for line in _FENCED.sub("", text).split("\n") if len(found := wording(line)) >= RUN_WORDS]
+    times = Counter(lines)
+    words = sum(len(line.split()) for line in lines)
+    again = sum((count - 1) * len(line.split()) for line, count in times.items())
+    if not words or again <= REPEATED_SHARE * words:
+        return ""
+    line, count = times.most_common(1)[0]
+    return f"{line[:80]!r} {count} times"
 
 
 def unanswered(question: str, answer: str) -> str:

@@ -35,12 +35,12 @@ def name_words(name: str) -> set[str]:
     return {stem(w) for w in _WORD.findall(parts.replace("_", " "))}
 
 
-def content_words(text: str, without: Collection[str] = ()) -> list[str]:
-    """Words of at least four letters that mean something, in order, once each; `without` holds stems to leave out."""
+def content_words(text: str, without: Collection[str] = (), shortest: int = 4) -> list[str]:
+    """Words of at least `shortest` letters that mean something, in order, once each; `without` holds stems to leave out."""
     found: dict[str, str] = {}
     for word in _WORD.findall(text):
         key = stem(word)
-        if len(word) >= 4 and word.lower() not in _STOP and key not in without:
+        if len(word) >= shortest and word.lower() not in _STOP and key not in without:
             found.setdefault(key, word.lower())
     return list(found.values())
 

@@ -66,7 +66,9 @@ def test_a_report_is_missing_until_it_is_made(file, store):
 
 
 def test_an_unknown_step_comes_with_the_known_ones(file, store):
-    assert "the steps are ingest, anonymise, split" in refused("run", file, "--store", store, "--until", "spilt")
+    assert "the steps are ingest, screen, anonymise, supersede" in refused(
+        "run", file, "--store", store, "--until", "spilt"
+    )
 
 
 def test_a_small_disk_is_refused_before_anything_is_written(tmp_path, store):
@@ -85,16 +87,16 @@ def test_a_part_of_the_road_is_run_shown_and_reused(ray_cluster, file, store):
     assert told.code == 0, told.err
     events = [json.loads(line) for line in told.out.splitlines()]
     finished = {e["step"]: e for e in events if e["event"] == "finished"}
-    assert list(finished) == ["ingest", "anonymise"]
+    assert list(finished) == ["ingest", "screen", "anonymise"]
     assert len(list(Artifact(Path(finished["anonymise"]["folder"])).records(Document))) == 6
     assert events[-1]["report"] == ""
 
     again = metier("run", file, "--store", store, "--until", "anonymise", "--explain").out
     assert "REUSE" in again
-    assert "2 steps, 2 reused" in again
+    assert "3 steps, 3 reused" in again
 
     shown = metier("status", file, "--store", store).out.splitlines()
     assert shown[0].split()[:4] == ["✓", "ingest", "6", "kept"]
     plan = {row["step"]: row for row in json.loads(metier("plan", file, "--store", store, "--json").out)}
     assert plan["anonymise"]["action"] == "reuse"
-    assert plan["split"]["reason"] == "never ran"
+    assert plan["supersede"]["reason"] == "never ran"

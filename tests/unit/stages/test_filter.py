@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from metier.records import Dialogue, Rejection
 from metier.retrieval.prompt import ABSTENTION
-from metier.stages.filter import STAGE, Claim, Config, contradictions, operator, question_key
+from metier.stages.filter import STAGE, Config, abstains, contradicted, operator
+from metier.stages.supersede import Superseded
+from metier.text.claims import claim_of
 from tests.fixtures.stage_alone import dialogue, run_alone
 
 ASKED, SAID = "What is the limit of a branch?", "The limit is 100 units."
@@ -41,12 +43,15 @@ def judged(one: Dialogue, **settings) -> str:
         (row(superseded="2025-01-01"), "outdated"),
         (row(effective="2025-07-01"), "not_yet_effective"),
         (row("How many units may a branch hold?", "The limit of a branch."), "question_not_answered"),
-        (row(answer="The limit is 250 units."), "ungrounded"),
+        (row(answer="The limit is 250 units."), "number_not_in_source"),
+        (row(answer="Shuffled workers prefetch asynchronously."), "ungrounded"),
+        (row("Welche Grenze gilt für eine Filiale der Bank?", "Die Grenze beträgt hundert Einheiten."), "language"),
+        (row(answer="We use cookies to improve your visit."), "boilerplate"),
         (row(evidence=""), "ungrounded"),
     ],
 )
 def test_each_fault_has_its_reason(one, reason):
-    assert judged(one, as_of="2025-06-30") == reason
+    assert judged(one, as_of="2025-06-30", languages=["en"]) == reason
 
 
 @pytest.mark.parametrize(
@@ -71,11 +76,27 @@ def test_without_a_day_nothing_is_outdated():
         Config(as_of="30.6.2025")
 
 
+def test_an_unknown_language_is_refused():
+    with pytest.raises(ValidationError, match="'zz' is no language"):
+        Config(languages=["zz"])
+
+
+def test_what_was_made_from_a_superseded_document_goes_with_it():
+    newer = Superseded(root_id="r", uri="old.md", by_id="n", by_uri="new.md", by_title="New", day="2025-01-01",
+                       similarity=0.9, same_title=True)  # fmt: skip
+    for as_of, gone in (("", True), ("2025-01-01", True), ("2024-12-31", False)):
+        (out,) = operator(Config(as_of=as_of), {"r": newer})([row(root_id="r")])
+        assert isinstance(out, Rejection) is gone
+        if isinstance(out, Rejection):
+            assert out.reason == "outdated"
+            assert "superseded since 2025-01-01 by new.md (n, New)" in out.evidence
+    (kept,) = operator(Config(), {"r": newer})([row(root_id="other")])
+    assert isinstance(kept, Dialogue)
+
+
 def lost(*rows: Dialogue) -> set[str]:
-    claims: dict[str, list[Claim]] = {}
-    for one in rows:
-        claims.setdefault(question_key(one.question), []).append(Claim.of(one))
-    return {one.answer for one in rows if one.id in contradictions(claims)}
+    gone = contradicted([claim_of(one, answers=not abstains(one)) for one in rows], 64)
+    return {one.answer for one in rows if one.id in gone}
 
 
 def test_of_contradicting_answers_the_better_standing_wins():
@@ -122,6 +143,6 @@ def test_the_stage_keeps_the_order_and_names_the_other_row(ray_cluster, tmp_path
     assert made[0].fingerprint == made[1].fingerprint
     assert [d.id for d in made[0].records(Dialogue)] == [rows[2].id]
     rejected = {r.record_id: r for r in made[0].records(Rejection, "rejected")}
-    assert rejected[rows[0].id].evidence == f"contradicts {rows[1].id} (100 against 250)"
-    assert rejected[rows[4].id].reason == "ungrounded"
-    assert made[0].manifest.counts.rejected == {"contradictory": 2, "too_short": 1, "ungrounded": 1}
+    assert rejected[rows[0].id].evidence.startswith(f"contradicts {rows[1].id} (100 against 250)")
+    assert rejected[rows[4].id].reason == "number_not_in_source"
+    assert made[0].manifest.counts.rejected == {"contradictory": 2, "number_not_in_source": 1, "too_short": 1}

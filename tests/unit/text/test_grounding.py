@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metier.text.grounding import plain, ungrounded
+from metier.text.grounding import foreign_numbers, plain, ungrounded
 
 EVIDENCE = "- `batch_size` (int | None, default 256): Rows in each batch. A replica keeps three models, see Dataset.map_batches."
 QUESTION = "What is the default of `batch_size` in ray.data.Dataset.iter_batches?"
@@ -54,3 +54,12 @@ def test_of_a_json_answer_its_values_count():
     assert plain('{"a": [1, {"b": null}], "c": true}') == "1\nNone\nTrue"
     assert plain("256") == "256"
     assert plain("{not json") == "{not json"
+
+
+def test_numbers_that_the_source_does_not_hold_are_named():
+    assert (
+        foreign_numbers("It is 512, not 256, since 2025-01-31.", QUESTION, EVIDENCE)
+        == "not in the source: 2025-01-31, 512"
+    )
+    assert foreign_numbers("256.0 rows, and 3 models", QUESTION, EVIDENCE) == ""
+    assert foreign_numbers("Shuffling happens asynchronously.", QUESTION, EVIDENCE) == ""

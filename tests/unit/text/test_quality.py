@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metier.text.quality import broken_encoding, refusal, repetition, unanswered
+from metier.text.quality import broken_encoding, refusal, repeated_lines, repetition, unanswered
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,11 @@ def test_what_misses_the_question_is_told(question, answer, why):
 )
 def test_what_answers_passes(question, answer):
     assert unanswered(question, answer) == ""
+
+
+def test_lines_that_come_again_and_again_are_named():
+    line = "The reserve is kept in two currencies.\n"
+    assert repeated_lines(line * 3 + "Another line is here.") == "'the reserve is kept in two currencies' 3 times"
+    assert repeated_lines(line + "Another line is here, and a third one after it.") == ""
+    assert repeated_lines(f"```\n{line * 9}```\nIt prints this.") == ""
+    assert repeated_lines("") == ""

@@ -19,6 +19,7 @@ def test_short_words_keep_their_ending():
 
 def test_content_words_leave_out_fillers_and_the_given_stems():
     assert content_words("Returns the default batches of a Parquet file", {"parquet"}) == ["batches", "file"]
+    assert content_words("A fee of the bank", shortest=3) == ["fee", "bank"]
 
 
 def test_the_parts_of_an_identifier():

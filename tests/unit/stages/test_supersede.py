@@ -1,0 +1,62 @@
+"""Older versions learn their last day, the table says by whom, and what was made from them goes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metier.records import Dialogue, Document, Message, Rejection
+from metier.stages import filter
+from metier.stages.supersede import STAGE, Config, Superseded, judged
+from tests.fixtures.stage_alone import run_alone
+
+BODY = (
+    "A branch reports its reserve within {} days. The reserve is kept in two currencies, and an officer signs for it."
+)
+
+
+def page(uri: str, day: str, days: int = 3, **fields) -> Document:
+    return Document(uri=uri, title="Reserve rule", text=BODY.format(days), effective=day, **fields)
+
+
+def test_the_older_version_learns_its_last_day_and_the_rest_stays(tmp_path):
+    old, new, bad = page("old.md", "2024-01-01", 3), page("new.md", "2025-01-01", 5), page("bad.md", "soon")
+    made = run_alone(STAGE, Config(), tmp_path, documents=[old, new, bad])
+    kept = {d.uri: d for d in made.records(Document)}
+    assert kept["old.md"].superseded == "2025-01-01"
+    assert kept["old.md"].root_id == old.id
+    assert kept["new.md"].id == new.id
+    (row,) = made.records(Superseded, "superseded")
+    assert (row.root_id, row.by_id, row.by_uri, row.day) == (old.id, new.id, "new.md", "2025-01-01")
+    assert made.manifest.counts.rejected == {"invalid_date": 1}
+
+
+def test_the_day_that_an_author_wrote_stands():
+    old = page("old.md", "2024-01-01", superseded="2024-06-30")
+    rows = list(judged([old, page("new.md", "2025-01-01", 5)], Config()))
+    assert old in rows
+    assert [row.day for row in rows if isinstance(row, Superseded)] == ["2024-06-30"]
+
+
+def test_pairs_of_a_superseded_document_are_rejected_with_it(tmp_path):
+    old, new = page("old.md", "2024-01-01", 3), page("new.md", "2025-01-01", 5)
+    made = run_alone(STAGE, Config(), tmp_path / "documents", documents=[old, new])
+    turns = (Message(role="user", content="When does a branch report?"), Message(role="assistant", content="In time."))
+    pairs = [d.derive(Dialogue, messages=turns, task="x", source="production") for d in made.records(Document)]
+    out = run_alone(filter.STAGE, filter.Config(), tmp_path / "pairs", dialogues=pairs, superseded=made)
+    (gone,) = out.records(Rejection, "rejected")
+    assert (gone.reason, gone.root_id) == ("outdated", old.id)
+    assert "new.md" in gone.evidence
+    assert [d.root_id for d in out.records(Dialogue)] == [new.id]
+
+
+@given(
+    st.lists(
+        st.builds(
+            page, st.sampled_from("abc"), st.sampled_from(["", "x", "2024-01-01", "2025-01-01"]), st.integers(1, 4)
+        )
+    )
+)
+def test_every_document_is_kept_or_rejected(documents):
+    out = [row for row in judged(documents, Config()) if not isinstance(row, Superseded)]
+    assert [o.root_id for o in out] == [d.root_id for d in documents]

@@ -1,0 +1,58 @@
+"""Versions of one document, and which takes the place of which."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metier.text.versions import successions, version
+
+BODY = "A branch reports its reserve within {} days. The reserve is kept in two currencies, and an officer signs for it each month."
+OTHER = (
+    "Meals are served at noon in the large hall, except on Sundays when the kitchen is closed and guests eat in town."
+)
+
+
+def found(*rows: tuple[str, str, str], **settings: float) -> dict[str, tuple[str, str]]:
+    """By the older one the newer and the day. Rows are (title, day, text); ids are their places."""
+    versions = [version(str(i), *row) for i, row in enumerate(rows)]
+    given = {"min_similarity": 0.7, "min_title_similarity": 0.2} | settings
+    return {one.older: (one.newer, one.day) for one in successions(versions, **given)}
+
+
+def test_each_version_is_superseded_by_the_next():
+    rows = [("Reserve rule", f"{year}-01-01", BODY.format(year)) for year in (2025, 2023, 2024)]
+    assert found(*rows) == {"1": ("2", "2024-01-01"), "2": ("0", "2025-01-01")}
+
+
+def test_a_nearly_equal_body_is_a_version_under_any_title():
+    rows = ("Reserve rule", "2023-01-01", BODY.format("ten")), ("On reserves", "2024-01-01", BODY.format("five"))
+    assert found(*rows) == {"0": ("1", "2024-01-01")}
+    assert found(*rows, min_similarity=0.99) == {}
+
+
+@pytest.mark.parametrize("title", ["Reserve rule 2024", "Reserve Rule (v2.1)", "reserve rule, edition 2"])
+def test_marks_of_a_version_are_no_part_of_a_title(title):
+    half = BODY.format("ten").replace("The reserve is kept in two currencies, and", "Since the reform, the board and")
+    rows = ("Reserve rule", "2023-01-01", BODY.format("ten")), (title, "2024-01-01", half)
+    assert found(*rows)
+    assert not found(rows[0], ("Another", *rows[1][1:]))
+
+
+def test_namesakes_without_anything_in_common_are_no_versions():
+    assert found(("Introduction", "2023-01-01", BODY), ("Introduction", "2024-01-01", OTHER)) == {}
+
+
+def test_without_two_days_there_is_no_order():
+    assert found(("Rule", "", BODY), ("Rule", "2024-01-01", BODY)) == {}
+    assert found(("Rule", "2024-01-01", BODY), ("Rule", "2024-01-01", BODY.format(3))) == {}
+
+
+@given(st.permutations([("2023-01-01", 3), ("2024-06-01", 4), ("2025-01-01", 5), ("", 6), ("2024-06-01", 7)]))
+def test_the_order_of_the_documents_does_not_matter(rows):
+    def pairs(order):
+        made = [version(BODY.format(n), "Rule", day, BODY.format(n)) for day, n in order]
+        return successions(made, 0.7, 0.2)
+
+    assert pairs(rows) == pairs(sorted(rows))
