@@ -29,6 +29,7 @@ from metier.stages import (
     synthesise,
     train,
 )
+from metier.text.name_models import NameModelSource
 
 
 def lifecycle(e: Experiment) -> list[Step]:
@@ -39,7 +40,8 @@ def lifecycle(e: Experiment) -> list[Step]:
 
     # documents: read, made anonymous, and split before anything is written from them
     read = ingest.STAGE.step(c.ingest, on("ingest"), sources=ingest.DocumentSources(e.sources))
-    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=read)
+    names = NameModelSource(e.models.names) if e.models.names else None
+    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=read, names=names)
     documents = split.STAGE.step(c.split, on("split"), documents=anonymous)
     passages = chunk.STAGE.step(c.chunk, on("chunk"), documents=documents)
     search = index.STAGE.step(c.index, on("index"), passages=passages, embedder=embedder)
@@ -49,7 +51,9 @@ def lifecycle(e: Experiment) -> list[Step]:
     written = synthesise.STAGE.step(
         c.synthesise, on("synthesise"), documents=documents, passages=passages, model=teacher
     )
-    private = anonymise.DIALOGUES.step(c.anonymise, on("anonymise"), dialogues=written)
+    private = anonymise.DIALOGUES.step(
+        c.anonymise, on("anonymise"), dialogues=written, documents=anonymous, names=names
+    )
     distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=private)
     sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct)
     reviewed = review.STAGE.step(c.review, on("review"), dialogues=sound, verdicts=_file(e.verdicts))

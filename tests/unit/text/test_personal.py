@@ -6,13 +6,11 @@ import itertools
 
 import pytest
 
-from metier.text.personal import personal_data
-
-KINDS = ("EMAIL_ADDRESS", "PHONE_NUMBER", "IBAN_CODE", "CREDIT_CARD", "US_SSN", "IP_ADDRESS")
+from metier.text.personal import KINDS, finder, throughout
 
 
 def found(text: str, *kinds: str) -> list[tuple[str, str]]:
-    return [(f.kind, text[f.start : f.end]) for f in personal_data(text, kinds or KINDS, 0.4)]
+    return [(f.kind, text[f.start : f.end]) for f in finder(kinds or KINDS, 0.4)(text)]
 
 
 @pytest.mark.parametrize(
@@ -62,12 +60,12 @@ def test_technical_prose_holds_nothing_personal(text):
 def test_only_the_kinds_that_are_asked_for_are_looked_for():
     text = "jane@acme.com, 4111 1111 1111 1111"
     assert found(text, "CREDIT_CARD") == [("CREDIT_CARD", "4111 1111 1111 1111")]
-    assert personal_data(text, (), 0.4) == []
+    assert finder((), 0.4)(text) == []
 
 
 def test_finds_come_in_order_and_do_not_overlap():
     text = "a@acme.com b@acme.com +44 20 7946 0958"
-    places = personal_data(text, KINDS, 0.4)
+    places = finder(KINDS, 0.4)(text)
     assert [f.kind for f in places] == ["EMAIL_ADDRESS", "EMAIL_ADDRESS", "PHONE_NUMBER"]
     assert all(a.end <= b.start for a, b in itertools.pairwise(places))
 
