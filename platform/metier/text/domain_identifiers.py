@@ -62,7 +62,7 @@ def compiled(pattern: str) -> Any:
 def recogniser(one: DomainIdentifier) -> Callable[[str], Iterator[Found]]:
     """Finds one kind."""
     pattern = compiled(one.pattern)
-    group = "value" if "value" in pattern.groupindex else 0
+    group = pattern.groupindex.get("value", 0)
     near = phrase(*(re.escape(word).replace("\\ ", " ") for word in one.context)) if one.context else None
     check = CHECKSUMS.get(one.checksum)
 

@@ -19,7 +19,8 @@ LISTS = "names.txt"
 _PART = r"[^\W\d_a-z](?:['’]?[^\W\d_]){0,20}"  # a capital first, and no digit
 _WORD = rf"{_PART}(?:-{_PART})?(?!\w)"
 _INITIAL = r"[^\W\d_a-z]\."
-_NAME = rf"(?P<value>(?:(?:{_WORD}|{_INITIAL})[ ]){{0,3}}{_WORD})"
+_PARTICLE = r"(?:d[aeiou]s?|del|della|la|le|van|von|der|den|ten|bin|ibn|al|el)"
+_NAME = rf"(?P<value>(?:(?:{_WORD}|{_INITIAL})[ ](?:{_PARTICLE}[ ]){{0,2}}){{0,3}}{_WORD})"
 _TITLE = re.compile(
     rf"(?<!\w)(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Madam|Herr|Frau|Monsieur|Mme|Señora?)\b\.?[ ]{_NAME}"
 )
@@ -30,7 +31,6 @@ _LABELLED = re.compile(
     rf"[\"'`]?[ ]?[,:=|]?\s{{0,3}}[\"'`]?{_NAME}"
 )
 _RUN = re.compile(rf"(?<![\w.@/\\#-]){_NAME}(?![\w(\[=/\\]|\.\w)")
-_PARTICLES = frozenset("Da De Del Della Di Du La Le Van Von Der Den Bin Al El".split())  # noqa: SIM905
 
 
 @functools.cache
@@ -70,7 +70,9 @@ def _in_run(run: str, start: int) -> Iterator[Found]:
     for at, (first, begin, _) in enumerate(words[:-1]):
         rest = words[at + 1 :]
         skipped = 0
-        while skipped < len(rest) - 1 and (rest[skipped][0].endswith(".") or rest[skipped][0] in _PARTICLES):
+        while skipped < len(rest) - 1 and (
+            rest[skipped][0].endswith(".") or re.fullmatch(_PARTICLE, rest[skipped][0], re.I)
+        ):
             skipped += 1
         last, _, end = rest[skipped]
         given = _is("given", first) or _is("ambiguous", first) or re.fullmatch(_INITIAL, first)

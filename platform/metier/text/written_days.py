@@ -38,6 +38,10 @@ def _like(number: int, written: str) -> str:
     return f"{number:02d}" if len(written) == 2 else str(number)
 
 
+def _beside_name(number: int, written: str) -> str:
+    return f"{number:02d}" if written.startswith("0") else str(number)
+
+
 def _named(month: int, written: str) -> str:
     name = MONTHS[month - 1]
     return name[:3] if len(written) <= 4 and written != MONTHS[_number(written) - 1] else name
@@ -63,10 +67,10 @@ def moved(written: str, days: int) -> str | None:
             return _moved_numbers(g["a2"], g["b2"], g["y2"], g["s2"], days)
         if g["y3"]:
             day = datetime.date(int(g["y3"]), _number(g["m3"]), int(g["d3"])) + datetime.timedelta(days)
-            head = f"{_like(day.day, g['d3'])}{_ordinal(day.day, g['o3'])}"
+            head = f"{_beside_name(day.day, g['d3'])}{_ordinal(day.day, g['o3'])}"
             return f"{head}{g['s3']}{_named(day.month, g['m3'])}{g['t3']}{day.year}"
         day = datetime.date(int(g["y4"]), _number(g["m4"]), int(g["d4"])) + datetime.timedelta(days)
-        tail = f"{_like(day.day, g['d4'])}{_ordinal(day.day, g['o4'])}"
+        tail = f"{_beside_name(day.day, g['d4'])}{_ordinal(day.day, g['o4'])}"
         return f"{_named(day.month, g['m4'])}{g['s4']}{tail}{g['t4']}{day.year}"
     except (ValueError, OverflowError):
         return None
