@@ -56,3 +56,11 @@ def presidio(threshold: float) -> Engine:
         return [(SAME[one.entity_type], one.start, one.end) for one in found]
 
     return find
+
+
+OURS = "metier"
+ENGINES: dict[str, Callable[[], Engine]] = {
+    OURS: metier,
+    "presidio": lambda: presidio(0.0),
+    f"presidio, threshold {THRESHOLD}": lambda: presidio(THRESHOLD),
+}

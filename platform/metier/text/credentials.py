@@ -32,7 +32,7 @@ _GIVEN = re.compile(  # the value is only looked at, for in `token: password=...
 )
 _BEARER = re.compile(r"\b(?:Bearer|Basic)[ ]{1,3}(?P<value>[\w.~+/-]{16,1000}={0,2})")
 _PLACEHOLDER = re.compile(
-    r"(?:user(?:name)?|pass(?:word|wd|phrase)?|pw|pwd|secret|token|xx+|your\w*|my\w*|example|foo|bar|test|login|name)\b|.*[<{$*%]",
+    r"(?:user(?:name)?|pass(?:word|wd|phrase)?|pw|pwd|secret|token|xx+|your\w*|my[_-]\w+|example|foo|bar|test|login|name)\b|.*[<{$*%]",
     re.I,
 )
 
@@ -44,7 +44,7 @@ def random_looking(value: str) -> bool:
         return False
     kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else c for c in plain]
     changes = sum(a != b for a, b in itertools.pairwise(kinds)) / (len(plain) - 1)
-    return changes >= (0.25 if "d" in kinds else 0.4)
+    return changes >= (0.25 if "d" in kinds else 0.36)
 
 
 def secrets(text: str) -> Iterator[Found]:

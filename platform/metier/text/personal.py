@@ -7,6 +7,7 @@ the user names (`name_models`); a domain's own numbers by the user's patterns (`
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, get_args
@@ -27,6 +28,7 @@ KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "DATE
 Finder = Callable[[str], list[Found]]
 """Gives what is personal in a text, in order, without overlaps."""
 Recogniser = Callable[[str], Iterable[Found]]
+_WORD_START = re.compile(r"(?<!\w)\S")
 SHORTEST = 5  # characters of an identifier that is looked for again, where nothing names it
 
 
@@ -56,9 +58,10 @@ def clear(finds: Iterable[Found]) -> list[Found]:
     """Finds in order without overlaps: the surer one stays, then the longer."""
     kept: list[Found] = []
     for one in sorted(finds, key=lambda f: (-f.score, f.start - f.end, f.start, f.kind)):
-        if all(one.end <= k.start or one.start >= k.end for k in kept):
-            kept.append(one)
-    return sorted(kept, key=lambda f: f.start)
+        at = bisect.bisect(kept, one.start, key=lambda f: f.start)
+        if (at == 0 or kept[at - 1].end <= one.start) and (at == len(kept) or one.end <= kept[at].start):
+            kept.insert(at, one)
+    return kept
 
 
 def throughout(texts: Iterable[str], find: Finder) -> Finder:
@@ -73,13 +76,17 @@ def throughout(texts: Iterable[str], find: Finder) -> Finder:
             value = text[one.start : one.end]
             if len(value) >= SHORTEST and (" " in value or any(c.isdigit() for c in value)):
                 kinds.setdefault(value, one.kind)
-    if not kinds:
-        return lambda text: known[text]
-    longest_first = sorted(kinds, key=lambda value: (-len(value), value))
-    again = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    by_head: dict[str, list[str]] = {}  # one pass over a text, however many values there are
+    for value in sorted(kinds, key=len, reverse=True):
+        by_head.setdefault(value[:SHORTEST], []).append(value)
 
     def mentions(text: str) -> Iterator[Found]:
-        for match in again.finditer(text):
-            yield Found(kinds[match[0]], *match.span(), score=0.0)
+        for word in _WORD_START.finditer(text):
+            start = word.start()
+            for value in by_head.get(text[start : start + SHORTEST], ()):
+                end = start + len(value)
+                if text.startswith(value, start) and not (text[end : end + 1].isalnum() and value[-1].isalnum()):
+                    yield Found(kinds[value], start, end, score=0.0)
+                    break
 
-    return lambda text: clear([*known[text], *mentions(text)])
+    return (lambda text: clear([*known[text], *mentions(text)])) if kinds else known.__getitem__

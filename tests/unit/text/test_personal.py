@@ -122,3 +122,8 @@ def test_cleared_finds_never_overlap_and_the_surest_stays(spans):
     kept = clear(finds)
     assert all(a.end <= b.start for a, b in itertools.pairwise(kept))
     assert all(any(k.start < f.end and f.start < k.end and k.score >= f.score for k in kept) for f in finds)
+
+
+def test_many_finds_in_a_long_text_are_no_obstacle():
+    text = "".join(f"mail a{number}@acme.com " for number in range(30_000))
+    assert len(throughout([text], finder(("EMAIL_ADDRESS",), 0.4))(text)) == 30_000
