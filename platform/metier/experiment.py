@@ -53,6 +53,9 @@ class Models(StageConfig):
     """The model that writes pairs from passages; empty: the base model. An HTTP engine names its own model instead."""
     embedder: str = "all-minilm-l6-v2"
     """The retriever's embedding model: the embedded one by name, a local folder, or a sentence-transformers id."""
+    names: str = ""
+    """A model that finds names of people, for anonymise: a folder with a spaCy pipeline, or a token classifier of transformers
+    (a folder or a hub id); empty: lists of names and the words around them."""
     formats: tuple[Format, ...] = ("w4a16", "w8a8")
     """Quantised formats to try; the smallest that this machine's engine executes and the gate passes ships."""
 
@@ -170,7 +173,7 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     sources = tuple(source.anchored(folder) for source in experiment.sources)
     names = {  # absolute, for the folder `./owner/name` beside the file would else read as a hub id
         key: str((folder / value).absolute())
-        for key in ("base", "teacher", "embedder")
+        for key in ("base", "teacher", "embedder", "names")
         if (value := getattr(experiment.models, key)).startswith(".")
     }
     models = experiment.models.model_copy(update=names)

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -108,9 +109,10 @@ def _check_folder(folder: Path, location: str) -> None:
     raise InputError(f"model {location}: the folder has no weights (*.safetensors)")
 
 
-def folder_digest(folder: Path) -> str:
+def folder_digest(folder: Path, patterns: Sequence[str] = IDENTITY) -> str:
     """Digest of a model folder: the names and bytes of its weights, settings and tokenizer."""
-    files = sorted({path for pattern in IDENTITY for path in folder.rglob(pattern)})  # an embedder's lie in subfolders
+    found = {path for pattern in patterns for path in folder.rglob(pattern)}  # an embedder's lie in subfolders
+    files = sorted(path for path in found if path.is_file())
     total = hashlib.blake2b(digest_size=16)
     for path in files:
         with path.open("rb") as file:

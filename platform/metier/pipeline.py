@@ -31,6 +31,7 @@ from metier.stages import (
     synthesise,
     train,
 )
+from metier.text.name_models import NameModelSource
 
 
 def lifecycle(e: Experiment) -> list[Step]:
@@ -42,7 +43,8 @@ def lifecycle(e: Experiment) -> list[Step]:
     # documents: read, screened, made anonymous, rid of copies, and split before anything is written from them
     read = ingest.STAGE.step(c.ingest, on("ingest"), sources=ingest.DocumentSources(e.sources))
     worthy = screen.STAGE.step(c.screen, on("screen"), documents=read)
-    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=worthy)
+    names = NameModelSource(e.models.names) if e.models.names else None
+    anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=worthy, names=names)
     dated = supersede.STAGE.step(c.supersede, on("supersede"), documents=anonymous)
     single = deduplicate.DOCUMENTS.step(c.deduplicate_documents, on("deduplicate_documents"), documents=dated)
     documents = split.STAGE.step(c.split, on("split"), documents=single, clusters=single)
@@ -54,7 +56,9 @@ def lifecycle(e: Experiment) -> list[Step]:
     written = synthesise.STAGE.step(
         c.synthesise, on("synthesise"), documents=documents, passages=passages, model=teacher
     )
-    private = anonymise.DIALOGUES.step(c.anonymise, on("anonymise"), dialogues=written)
+    private = anonymise.DIALOGUES.step(
+        c.anonymise, on("anonymise"), dialogues=written, documents=anonymous, names=names
+    )
     distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=private)
     sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct, superseded=dated)
     reviewed = review.STAGE.step(c.review, on("review"), dialogues=sound, verdicts=_file(e.verdicts))

@@ -73,12 +73,13 @@ def test_relative_paths_are_seen_from_the_file(read, tmp_path):
         sources: [{folder: docs}, {folder: /else/where}]
         exam: exams/a.yaml
         verdicts: ../v.jsonl
-        models: {base: ./model, teacher: owner/name, embedder: all-minilm-l6-v2}
+        models: {base: ./model, teacher: owner/name, embedder: all-minilm-l6-v2, names: ./people}
         """)
     assert [s.folder for s in experiment.sources] == [str(tmp_path / "docs"), "/else/where"]
     assert experiment.exam == str(tmp_path / "exams" / "a.yaml")
     assert Path(experiment.verdicts).resolve() == (tmp_path.parent / "v.jsonl").resolve()
     assert experiment.models.base == str(tmp_path / "model")
+    assert experiment.models.names == str(tmp_path / "people")
     assert (experiment.models.teacher, experiment.models.embedder) == ("owner/name", "all-minilm-l6-v2")
 
 
@@ -152,7 +153,7 @@ def test_a_key_of_another_member_of_a_union_is_not_proposed(refused, text, known
 
 def test_a_key_that_is_near_nothing_comes_with_all_of_its_place(refused):
     said = refused(SMALLEST + "models: {zzz: 1}")
-    assert said.endswith("models.zzz: unknown key; known keys: base, embedder, formats, teacher")
+    assert said.endswith("models.zzz: unknown key; known keys: base, embedder, formats, names, teacher")
 
 
 @pytest.mark.parametrize(

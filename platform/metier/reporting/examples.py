@@ -15,6 +15,7 @@ from metier.reporting.exam import Scoreboard, Sheets, has_document
 Mark = Literal["pass", "part", "fail"]
 PASS_SCORE = 0.9  # right and complete; a flaw of form alone costs 0.1
 LONGEST = 1200  # characters of a text that the page shows
+RAW = frozenset({"ingest"})  # stages whose rows are as raw as the sources: only their names are shown
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ def rejected_rows(rejections: Iterable[Rejection], number: int, seed: int) -> tu
 
 def _row(one: Rejection) -> RejectedRow:
     row = json.loads(one.row) if one.row else {}
+    if one.stage in RAW:
+        return RejectedRow(str(row.get("uri") or one.record_id), "", "not shown: it was not made anonymous yet")
     turns = {m["role"]: m["content"] for m in row.get("messages", ())}  # the last of each role
     if turns:
         return RejectedRow(shortened(turns.get("user", "")), shortened(turns.get("assistant", "")), one.evidence)

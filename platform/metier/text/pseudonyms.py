@@ -9,18 +9,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
-from metier.text.personal import Kind, personal_data
+from metier.text.personal import Finder
 
 Surrogate = Callable[[str, str], str]
 """Called with a kind and a value as written; gives what replaces it."""
-_STANDING = re.compile(r"<([A-Z_]+)_(\d{1,9})>")
+_STANDING = re.compile(r"<([A-Z][A-Z0-9_]*)_(\d{1,9})>")
 DIGITS = 12  # of a keyed surrogate: 48 bits, so two of a million values meet with a chance of 1 in 500
+_AS_WRITTEN = frozenset({"SECRET", "CRYPTO"})  # in which a small letter is another one than a capital
 
 
 def canonical(kind: str, value: str) -> str:
-    """The value without what differs between two ways to write it: case, spaces, marks."""
+    """The value without what differs between two ways to write it: case, spaces, marks; of a name, order and initials."""
+    if kind in _AS_WRITTEN:
+        return value
+    if kind == "PERSON":
+        words = re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", value.casefold())
+        return " ".join(sorted(word for word in words if len(word) > 1) or words)
     return value.lower() if kind in ("EMAIL_ADDRESS", "IP_ADDRESS") else re.sub(r"[^0-9A-Z+]", "", value.upper())
 
 
@@ -57,10 +63,10 @@ def key_fingerprint(key: bytes) -> str:
     return hashlib.scrypt(key, salt=b"metier pseudonym key", n=1 << 14, r=8, p=1, dklen=4).hex()
 
 
-def masked(text: str, kinds: Sequence[Kind], threshold: float, surrogate: Surrogate) -> str:
+def masked(text: str, find: Finder, surrogate: Surrogate) -> str:
     """The text with each piece of personal data replaced by its surrogate."""
     parts, at = [], 0
-    for found in personal_data(text, kinds, threshold):
+    for found in find(text):
         parts += [text[at : found.start], surrogate(found.kind, text[found.start : found.end])]
         at = found.end
     return "".join([*parts, text[at:]])

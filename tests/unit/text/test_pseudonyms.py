@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from metier.text.pseudonyms import key_fingerprint, keyed, masked, numbered
+from metier.text.personal import finder
+from metier.text.pseudonyms import canonical, key_fingerprint, keyed, masked, numbered
 
-KINDS = ("EMAIL_ADDRESS", "PHONE_NUMBER")
+FIND = finder(("EMAIL_ADDRESS", "PHONE_NUMBER"), 0.4)
 TEXT = "jane@acme.com wrote to bob@acme.com; JANE@acme.com rang +44 20 7946 0958."
 
 
 def test_numbers_follow_the_values():
-    assert masked(TEXT, KINDS, 0.4, numbered([TEXT])) == (
+    assert masked(TEXT, FIND, numbered([TEXT])) == (
         "<EMAIL_ADDRESS_1> wrote to <EMAIL_ADDRESS_2>; <EMAIL_ADDRESS_1> rang <PHONE_NUMBER_1>."
     )
 
 
 def test_what_is_masked_is_not_masked_again_and_keeps_its_numbers():
-    once = masked(TEXT, KINDS, 0.4, numbered([TEXT]))
-    assert masked(once, KINDS, 0.4, numbered([once])) == once
+    once = masked(TEXT, FIND, numbered([TEXT]))
+    assert masked(once, FIND, numbered([once])) == once
     more = f"{once} eve@acme.com"
-    assert masked(more, KINDS, 0.4, numbered([more])) == f"{once} <EMAIL_ADDRESS_3>"
+    assert masked(more, FIND, numbered([more])) == f"{once} <EMAIL_ADDRESS_3>"
 
 
 def test_a_key_gives_the_same_everywhere_and_another_key_another():
@@ -32,3 +33,14 @@ def test_a_key_gives_the_same_everywhere_and_another_key_another():
 def test_a_fingerprint_tells_keys_apart_and_is_short():
     assert key_fingerprint(b"k" * 32) == key_fingerprint(b"k" * 32) != key_fingerprint(b"l" * 32)
     assert len(key_fingerprint(b"k" * 32)) == 8
+
+
+def test_a_person_is_one_in_whatever_order_and_with_whatever_initials():
+    same = {canonical("PERSON", name) for name in ("Anna Meier", "MEIER, Anna", "Anna B. Meier", "anna meier")}
+    assert len(same) == 1
+    assert canonical("PERSON", "Anna Maier") not in same
+    assert canonical("PERSON", "B.") != ""
+
+
+def test_of_secrets_and_wallets_the_case_counts():
+    assert keyed(b"k" * 32)("SECRET", "aBc") != keyed(b"k" * 32)("SECRET", "abc")
