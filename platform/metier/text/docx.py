@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
@@ -44,7 +43,9 @@ def docx_to_markdown(data: bytes) -> tuple[str, dict[str, str]]:
             body = _part(file, "word/document.xml").find(_W + "body")
             styles = _style_names(_part(file, "word/styles.xml")) if "word/styles.xml" in file.namelist() else {}
             core = _part(file, "docProps/core.xml") if "docProps/core.xml" in file.namelist() else None
-    except (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, KeyError, EOFError, RuntimeError, OSError) as error:
+    except UnreadableDocument:
+        raise
+    except Exception as error:  # broken bytes lead a parser anywhere
         raise UnreadableDocument("corrupt", f"no readable Word document ({type(error).__name__}: {error})") from None
     if body is None:
         raise UnreadableDocument("corrupt", "no readable Word document (it has no body)")

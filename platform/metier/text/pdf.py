@@ -45,7 +45,6 @@ def pdf_to_markdown(data: bytes) -> tuple[str, dict[str, str]]:
     Raises UnreadableDocument for a file that is encrypted, corrupt, or pictures alone.
     """
     import pypdf
-    from pypdf.errors import PyPdfError
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of every small fault that it mended
     try:
@@ -57,7 +56,7 @@ def pdf_to_markdown(data: bytes) -> tuple[str, dict[str, str]]:
         title = " ".join(str((file.metadata or {}).get("/Title") or "").split())
     except UnreadableDocument:
         raise
-    except (PyPdfError, ValueError, LookupError, AttributeError, TypeError, OSError, RecursionError) as error:
+    except Exception as error:  # broken bytes lead a parser anywhere
         raise UnreadableDocument("corrupt", f"no readable PDF ({type(error).__name__}: {error})") from None
     if pictures:
         raise UnreadableDocument("scanned", f"{len(pages)} pages, {pictures} with pictures and none with text")

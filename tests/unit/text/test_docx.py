@@ -9,6 +9,8 @@ import docx
 import pytest
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
+from hypothesis import given
+from hypothesis import strategies as st
 
 import metier.text.docx
 from metier.text.docx import docx_to_markdown
@@ -120,3 +122,14 @@ def test_entities_that_grow_without_end_are_refused():
     nested = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
     laughs = f'<!DOCTYPE d [<!ENTITY a0 "{"ha" * 50}">{nested}]><d>&a11;</d>'
     assert reason(repacked(saved(docx.Document()), document=laughs.encode())) == "corrupt"
+
+
+WHOLE = saved(docx.Document())
+
+
+@given(at=st.integers(0, len(WHOLE) - 1), bytes_=st.binary(min_size=1, max_size=20))
+def test_a_damaged_file_is_read_or_refused_and_never_stops_a_run(at, bytes_):
+    try:
+        assert isinstance(docx_to_markdown(WHOLE[:at] + bytes_ + WHOLE[at + len(bytes_) :])[0], str)
+    except UnreadableDocument as fault:
+        assert fault.reason in ("corrupt", "encrypted", "scanned")  # noqa: PT017 (either outcome is right)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metier.text.pdf import pdf_to_markdown
 from metier.text.unreadable import UnreadableDocument
@@ -113,3 +115,14 @@ def test_a_file_that_is_cut_short_or_none_at_all_is_corrupt_or_still_read(cut):
 def test_what_only_calls_itself_a_pdf_is_corrupt():
     assert reason(b"%PDF") == "corrupt"
     assert reason(b"a letter to the bank") == "corrupt"
+
+
+WHOLE = pdf_of(PAGE)
+
+
+@given(at=st.integers(0, len(WHOLE) - 1), bytes_=st.binary(min_size=1, max_size=20))
+def test_a_damaged_file_is_read_or_refused_and_never_stops_a_run(at, bytes_):
+    try:
+        assert isinstance(pdf_to_markdown(WHOLE[:at] + bytes_ + WHOLE[at + len(bytes_) :])[0], str)
+    except UnreadableDocument as fault:
+        assert fault.reason in ("corrupt", "encrypted", "scanned")  # noqa: PT017 (either outcome is right)
