@@ -109,6 +109,7 @@ ASKED, TOLD = {"role": "user", "content": "Hello?"}, {"role": "assistant", "cont
         ([ASKED, TOLD], "not_an_object"),
         ({"prompt": "Hello?", "messages": None}, "unknown_format"),
         ({}, "unknown_format"),
+        ({"\ud800": "x"}, "unknown_format"),
         (openai(), "no_user_turn"),
         (openai(TOLD), "no_user_turn"),
         (openai(ASKED), "no_assistant_turn"),

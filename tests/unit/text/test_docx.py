@@ -83,8 +83,10 @@ def test_the_title_comes_from_the_properties_and_no_date_does():
 @pytest.mark.parametrize(
     ("piece", "expected"),
     [
-        ("<w:p><w:r><w:t>It lasts </w:t></w:r><w:ins><w:r><w:t>30</w:t></w:r></w:ins>"
-         "<w:del><w:r><w:delText>20</w:delText></w:r></w:del><w:r><w:t> days.</w:t></w:r></w:p>", "It lasts 30 days."),
+        ("<w:p><w:r><w:t>It lasts </w:t></w:r><w:ins><w:r><w:t>3</w:t></w:r></w:ins>"
+         "<w:del><w:r><w:tab/><w:delText>20</w:delText></w:r></w:del>"
+         "<w:moveFrom><w:r><w:t>no </w:t></w:r></w:moveFrom>"
+         "<w:r><w:t>0 days.</w:t></w:r></w:p>", "It lasts 30 days."),
         ("<w:sdt><w:sdtContent><w:p><w:r><w:t>In a control.</w:t></w:r></w:p></w:sdtContent></w:sdt>", "In a control."),
         ("<w:p><w:hyperlink><w:r><w:t>a link</w:t></w:r></w:hyperlink><w:r><w:tab/><w:t>and</w:t></w:r></w:p>",
          "a link and"),
