@@ -46,17 +46,18 @@ def parse(data: bytes, uri: str, version: str = "") -> Document:
             "unsupported_format", f"{suffix or 'no ending'}; read are {', '.join(sorted(SUFFIXES))}"
         )
     text, found = OF_BYTES[suffix](data) if suffix in OF_BYTES else OF_TEXT[suffix](_decoded(data, suffix in HTML))
-    text = _PICTURE_DATA.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", ""))
+    text = _CONTROL.sub("", _whole(text).replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", ""))
+    text = _PICTURE_DATA.sub("", text)
     text = re.sub(r"\n{3,}", "\n\n", text).rstrip().lstrip(" \t\n")  # a form feed at the top is an empty first page
     if not text.strip():
         raise UnreadableDocument("empty", f"{len(data)} bytes without text")
     effective, superseded = (_day(name, found.get(name)) for name in ("effective", "superseded"))
-    title = str(found.get("title") or "").strip() or _title(text, uri)
+    title = _whole(str(found.get("title") or "")).strip() or _title(text, uri)
     return Document(
         uri=uri,
         title=title[:_MAX_TITLE],
         text=text + "\n",
-        version=str(found.get("version") or version),
+        version=_whole(str(found.get("version") or version)),
         effective=effective,
         superseded=superseded,
     )
@@ -79,6 +80,11 @@ def _decoded(data: bytes, html: bool) -> str:
     if control > len(text) // 100:
         raise UnreadableDocument("binary", f"{control} control characters in {len(text)}")
     return _CONTROL.sub("", text)
+
+
+def _whole(text: str) -> str:
+    """The text with halves of characters put together, and those without their other half replaced: a PDF may hold such."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _without_front_matter(source: str) -> Markdown:

@@ -9,4 +9,4 @@ class UnreadableDocument(ValueError):
     def __init__(self, reason: str, evidence: str) -> None:
         super().__init__(f"{reason}: {evidence}")
         self.reason = reason
-        self.evidence = evidence
+        self.evidence = evidence.encode("utf-8", "backslashreplace").decode()  # it may quote half a character

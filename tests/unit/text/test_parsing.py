@@ -5,6 +5,7 @@ import codecs
 import docx
 import pytest
 
+from metier.text import parsing
 from metier.text.parsing import SUFFIXES, parse
 from metier.text.unreadable import UnreadableDocument
 from tests.fixtures.office_files import pdf_of, saved
@@ -121,3 +122,13 @@ def test_an_empty_first_page_is_a_page():
 
 def test_pictures_written_as_text_go():
     assert parse(b"A ![map](data:image/png;base64,AAAA/+09==) here.", "a.md").text == "A ![map]() here.\n"
+
+
+def test_half_a_character_is_put_to_its_other_half_or_replaced(monkeypatch):
+    monkeypatch.setitem(
+        parsing.OF_BYTES, ".pdf", lambda data: ("a \ud835\udc65 and \ud835 alone \x00", {"title": "\udc65"})
+    )
+    document = parse(b"", "a.pdf")
+    assert (document.text, document.title) == ("a \U0001d465 and \ufffd alone\n", "\ufffd")
+    assert parse(b'---\nversion: "\\uD835"\n---\nText', "a.md").version == "\ufffd"
+    UnreadableDocument("corrupt", "\ud835").evidence.encode()
