@@ -79,7 +79,7 @@ class ApiObject:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Document(Record):
-    """One source document as Markdown text. Dates are ISO 8601 days; empty where unknown."""
+    """One source document as Markdown text, a form feed where a page ends. Dates are ISO 8601 days; empty where unknown."""
 
     uri: str  # relative path in its folder, or the qualified name of an API object
     title: str
@@ -97,7 +97,7 @@ class Document(Record):
 class Passage(Record):
     """A piece of a document, small enough to be retrieved and put into a prompt."""
 
-    uri: str
+    uri: str  # its document's; leave.pdf#page=3 where that has pages
     title: str
     section: str
     text: str

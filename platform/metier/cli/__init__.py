@@ -14,7 +14,7 @@ import traceback
 
 import typer
 
-from metier.cli import data, inspect, make, run, serve, stage
+from metier.cli import data, export, inspect, make, run, serve, stage
 from metier.errors import InputError, MetierError
 
 MOST_CHARACTERS = 1500  # of a message: a value of megabytes is not repeated
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (make, run, stage, data, inspect, serve):
+for module in (make, run, stage, data, export, inspect, serve):
     module.register(app)
 
 

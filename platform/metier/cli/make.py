@@ -20,7 +20,8 @@ TEMPLATE = """\
 # A stage's settings with their types and defaults:  metier stage blend --list
 name: {name}
 
-# Where the documents are: folders of .md, .html, .txt, or an installed Python package's documentation.
+# Where the documents are: folders (or s3://, gs:// URLs) of .md, .html, .pdf, .docx, .rst, .txt and .csv, or an installed
+# Python package's documentation.
 sources:
   - folder: {folder}
   # - python_package: ray

@@ -176,11 +176,11 @@ def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[st
     for pair in pairs:
         key, equals, path = pair.partition("=")
         if not equals or key not in chosen.inputs:
-            if equals and not Path(pair).exists():
+            if equals and "://" not in key and not Path(pair).exists():
                 raise InputError(f"stage {chosen.name}: no input {key!r}; it takes {', '.join(chosen.inputs)}")
             key, path = first, pair
         place = scratch / f"{key}-{len(given.get(key, []))}"
-        given.setdefault(key, []).append(_open(chosen.inputs[key], path, place))
+        given.setdefault(key, []).append(open_input(chosen.inputs[key], path, place))
     for key, wanted in chosen.inputs.items():
         if key not in given and not wanted.optional:
             raise InputError(f"stage {chosen.name}: --input {key}=PATH is needed ({wanted.about})")
@@ -193,7 +193,7 @@ def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[st
     return flat
 
 
-def _open(wanted: Input, path: str, scratch: Path) -> Artifact | Source:
+def open_input(wanted: Input, path: str, scratch: Path) -> Artifact | Source:
     """What a path on the command line stands for: another stage's output, a plain table, or an outside source."""
     folder = expanded(path)
     if (folder / MANIFEST).exists():

@@ -1,7 +1,7 @@
 """A document as passages: short, and each one standing alone, because it begins with what it is about.
 
 An API object gives `name(signature): summary` first, then its description, its parameters in groups, what it returns,
-and an example. Prose is cut at headings, then at paragraphs, then at sentences.
+and an example. Prose is cut where a page ends, at headings, then at paragraphs, then at sentences.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator
 
 from metier.records import ApiObject, Document, Passage
 from metier.text.apitext import leading_sentences, parameter_head, parameter_line, qualified_signature, short_name
-from metier.text.sections import blocks, is_code, sections, sentences, words
+from metier.text.sections import PAGE_END, blocks, is_code, sections, sentences, words
+
+Part = tuple[str, str]
+"""Of a passage: its section and its text."""
 
 _GENERATED = {"parameters", "returns", "example"}  # sections of an API document that are written from `api`
 
@@ -18,13 +21,18 @@ _GENERATED = {"parameters", "returns", "example"}  # sections of an API document
 def passages_of(document: Document, max_words: int = 90) -> list[Passage]:
     """The passages of a document in order, each of at most about `max_words` words.
 
-    A single long word-less unit (a line of code) is never cut, so a passage may be longer by one such line.
+    A single long word-less unit (a line of code) is never cut, so a passage may be longer by one such line. Of a document
+    with pages, a passage's `uri` ends in the fragment that names its page (RFC 8118: `leave.pdf#page=3`).
     """
-    parts = _api_parts(document, document.api, max_words) if document.api else _prose_parts(document, max_words)
+    parts: Iterable[tuple[str, Part]]
+    if document.api:
+        parts = ((document.uri, part) for part in _api_parts(document, document.api, max_words))
+    else:
+        parts = _prose_parts(document, max_words)
     return [
         document.derive(
             Passage,
-            uri=document.uri,
+            uri=uri,
             title=document.title,
             section=section,
             text=text,
@@ -33,11 +41,11 @@ def passages_of(document: Document, max_words: int = 90) -> list[Passage]:
             effective=document.effective,
             superseded=document.superseded,
         )
-        for position, (section, text) in enumerate(parts)
+        for position, (uri, (section, text)) in enumerate(parts)
     ]
 
 
-def _api_parts(document: Document, api: ApiObject, max_words: int) -> Iterator[tuple[str, str]]:
+def _api_parts(document: Document, api: ApiObject, max_words: int) -> Iterator[Part]:
     yield (
         "",
         f"{_short_signature(api, max_words // 2)}: {api.summary}" if api.summary else _short_signature(api, max_words),
@@ -65,7 +73,7 @@ def _short_signature(api: ApiObject, max_words: int) -> str:
     return ", ".join(kept) + ", ...)"
 
 
-def _parameter_parts(api: ApiObject, max_words: int) -> Iterator[tuple[str, str]]:
+def _parameter_parts(api: ApiObject, max_words: int) -> Iterator[Part]:
     """Parameters in groups, long descriptions cut after some sentences; what was cut follows in passages of its own."""
     room = max_words // 3
     lines = [parameter_line(p, room) for p in api.parameters]
@@ -79,15 +87,19 @@ def _parameter_parts(api: ApiObject, max_words: int) -> Iterator[tuple[str, str]
             yield from ((f"Parameter {short_name(p.name)}", t) for t in _packed(start, sentences(rest), max_words, " "))
 
 
-def _prose_parts(document: Document, max_words: int) -> Iterator[tuple[str, str]]:
-    path: list[tuple[int, str]] = []
-    for section in sections(document.text):
-        if section.heading:
-            path = [(level, name) for level, name in path if level < section.level] + [(section.level, section.heading)]
-        names = [name for _, name in path if name != document.title]
-        start = " > ".join([document.title, *names]) + "\n"
-        heading = " > ".join(names)
-        yield from ((heading, t) for t in _packed(start, _units(blocks(section.body), max_words), max_words, "\n"))
+def _prose_parts(document: Document, max_words: int) -> Iterator[tuple[str, Part]]:
+    path: list[tuple[int, str]] = []  # goes on from page to page
+    pages = document.text.split(PAGE_END)
+    for number, page in enumerate(pages, 1):
+        uri = f"{document.uri}#page={number}" if len(pages) > 1 else document.uri
+        for section in sections(page):
+            if section.heading:
+                above = [(level, name) for level, name in path if level < section.level]
+                path = [*above, (section.level, section.heading)]
+            names = [name for _, name in path if name != document.title]
+            start = " > ".join([document.title, *names]) + "\n"
+            texts = _packed(start, _units(blocks(section.body), max_words), max_words, "\n")
+            yield from ((uri, (" > ".join(names), text)) for text in texts)
 
 
 def _units(parts: Iterable[str], max_words: int) -> list[str]:

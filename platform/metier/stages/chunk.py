@@ -38,7 +38,7 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name="chunk",
-    revision=1,
+    revision=2,
     summary="Cuts documents into short passages that stand alone.",
     config=Config,
     inputs={"documents": Input("documents to cut", record=Document)},

@@ -1,4 +1,4 @@
-"""Reads documents from where they lie: folders of .md, .html and .txt, and the documentation of installed packages.
+"""Reads documents from where they lie: folders, here or in an object store, and the documentation of installed packages.
 
 What is no document (a broken encoding, an empty file, another format) is rejected with a reason, and the run goes on.
 """
@@ -9,19 +9,21 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
 from metier.config import StageConfig, expanded
-from metier.errors import InputError
+from metier.errors import InputError, StepError
 from metier.execution.dataflow import map_items, write_outcome
 from metier.execution.step import Context, Input, Stage
-from metier.lineage.fingerprint import digest, file_digest
+from metier.lineage.fingerprint import digest
+from metier.lineage.folder import Entry, entries, has_credentials, is_url, opened, size_of
 from metier.lineage.manifest import Counts
 from metier.records import Document, Record, Rejection, rejection
-from metier.text.parsing import SUFFIXES, UnreadableDocument, parse
+from metier.text.parsing import SUFFIXES, parse
+from metier.text.unreadable import UnreadableDocument
 
 MEGABYTE = 1_000_000
 
@@ -33,54 +35,58 @@ class Config(StageConfig):
     """Files with fewer words are rejected."""
     max_file_mb: float = Field(20, gt=0, le=1000)
     """Files that are larger are rejected unread."""
+    max_word_characters: int = Field(10_000, ge=100)
+    """Files with a longer run of characters between two blanks are rejected: no prose (data, a program made small), and no
+    passage could hold it. A line may be of any length: it is cut at its sentences."""
 
 
 class FolderSpec(StageConfig):
     """A folder with documents in it, at any depth. Hidden files are passed over."""
 
     folder: str = Field(min_length=1)
-    """The folder; in an experiment file, relative to that file."""
+    """The folder; in an experiment file, relative to that file. Or s3://BUCKET/PATH, gs://BUCKET/PATH: credentials are what
+    pyarrow finds in the environment."""
     glob: str = "**/*"
     """Which files in it."""
     prefix: str = ""
     """Put before the files' names, for two folders that hold files of the same name."""
 
+    @field_validator("folder")
+    @classmethod
+    def _no_secret(cls, value: str) -> str:
+        if has_credentials(value):
+            raise ValueError("a URL names no key and no user: credentials come from the environment")
+        return value
+
     def anchored(self, base: Path) -> FolderSpec:
-        """With its path seen from `base`."""
-        return self.model_copy(update={"folder": str(base / expanded(self.folder))})
+        """With its path seen from `base`; a URL is the same from everywhere."""
+        return self if is_url(self.folder) else self.model_copy(update={"folder": str(base / expanded(self.folder))})
 
     @property
     def where(self) -> str:
         """Its name for people."""
         return self.folder
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[Entry]:
         """The files, sorted. Raises InputError when the folder is missing or holds no document."""
-        root = expanded(self.folder)
-        if not root.is_dir():
-            raise InputError(f"sources: folder {self.folder}: there is no such folder")
-        try:
-            found = [p for p in root.glob(self.glob) if p.is_file() and not _hidden(p.relative_to(root))]
-        except (ValueError, NotImplementedError) as error:
-            raise InputError(f"sources: folder {self.folder}: glob {self.glob!r} can't be used ({error})") from None
-        for path in found:
-            if not str(path).isprintable():
-                raise InputError(f"sources: folder {self.folder}: rename {str(path)!r}: its name is not plain UTF-8")
-        if not any(p.suffix.lower() in SUFFIXES for p in found):
+        found = entries(self.folder, self.glob)
+        if not any(_is_read(entry.name) for entry in found):
             wanted = ", ".join(sorted(SUFFIXES))
-            raise InputError(f"sources: folder {self.folder}: no document in it ({wanted}; glob {self.glob!r})")
-        return sorted(found)
+            raise InputError(f"folder {self.folder}: no document in it ({wanted}; glob {self.glob!r})")
+        return found
 
-    def uri(self, path: Path) -> str:
+    def uri(self, name: str) -> str:
         """The name of a file wherever the folder lies."""
-        name = path.relative_to(expanded(self.folder)).as_posix()
         return f"{self.prefix.rstrip('/')}/{name}" if self.prefix else name
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the names, and of the bytes of those files that are read."""
-        held = {self.uri(p): file_digest(p) if p.suffix.lower() in SUFFIXES else "" for p in self.files()}
-        return digest(held)
+        """Digest of the names, and of what those files hold that are read."""
+        return digest({self.uri(e.name): e.fingerprint if _is_read(e.name) else "" for e in self.files()})
+
+
+def _is_read(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 class PackageSpec(StageConfig):
@@ -115,10 +121,6 @@ class PackageSpec(StageConfig):
     def fingerprint(self) -> str:
         """Name, version and modules: a release never changes."""
         return digest([self.python_package, self.version, list(self.modules)])
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _key_of(spec: Any) -> str | None:
@@ -162,7 +164,10 @@ class DocumentSources:
 def documents_at(word: str) -> DocumentSources:
     """Sources from a word on the command line: a folder, or `package:NAME` with `:MODULE,MODULE` after it if wanted."""
     if not word.startswith("package:"):
-        return DocumentSources((FolderSpec(folder=word),))
+        try:
+            return DocumentSources((FolderSpec(folder=word),))
+        except ValidationError as error:
+            raise InputError(f"--input sources: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
     name, _, modules = word.removeprefix("package:").partition(":")
     if not name.isidentifier():
         raise InputError(f"--input sources={word}: give package:NAME or package:NAME:MODULE,MODULE")
@@ -171,10 +176,10 @@ def documents_at(word: str) -> DocumentSources:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Item(Record):
-    """One unit of reading: a file, or a whole package. Never written anywhere, for it knows paths."""
+    """One unit of reading: a file, or a whole package. Never written anywhere, for it knows places."""
 
     uri: str
-    path: str = ""
+    place: str = ""
     package: str = ""
     version: str = ""
     modules: tuple[str, ...] = ()
@@ -189,7 +194,7 @@ def items_of(sources: DocumentSources) -> list[Item]:
             uri = f"package:{name}:{','.join(spec.modules)}"
             found = [Item(uri=uri, package=name, version=spec.version, modules=spec.modules)]
         else:
-            found = [Item(uri=spec.uri(path), path=str(path.absolute())) for path in spec.files()]
+            found = [Item(uri=spec.uri(entry.name), place=entry.place) for entry in spec.files()]
         for item in found:
             if item.uri in items:
                 raise InputError(f"sources: {item.uri} is there twice; give one of the folders a `prefix`")
@@ -214,22 +219,34 @@ def operator(config: Config) -> Callable[[list[Item]], Iterator[Document | Rejec
 
 def _read(item: Item, config: Config) -> Document | Rejection:
     stub = Document(uri=item.uri, title=item.uri, text="")
-    path = Path(item.path)
     try:
-        if path.stat().st_size > config.max_file_mb * MEGABYTE:
-            raise UnreadableDocument("too_large", f"{path.stat().st_size / MEGABYTE:.1f} MB")
-        readable = path.suffix.lower() in SUFFIXES  # the bytes of another format are not even fetched
-        document = parse(path.read_bytes() if readable else b"", item.uri)
+        # the bytes of another format are not even fetched
+        document = parse(_bytes(item, config) if _is_read(item.uri) else b"", item.uri)
     except UnreadableDocument as fault:
         return rejection(stub, "ingest", fault.reason, fault.evidence)
-    except OSError as error:
-        return rejection(stub, "ingest", "unreadable", error.strerror or type(error).__name__)
     except (ValueError, LookupError, AttributeError, RecursionError) as error:  # out of a parser's depths
         return rejection(stub, "ingest", "unreadable", f"{type(error).__name__}: {error}")
-    count = len(document.text.split())
-    if count < config.min_words:
-        return rejection(document, "ingest", "too_short", f"{count} words")
+    found = document.text.split()
+    if len(found) < config.min_words:
+        return rejection(document, "ingest", "too_short", f"{len(found)} words")
+    longest = max(map(len, found), default=0)
+    if longest > config.max_word_characters:
+        return rejection(stub, "ingest", "no_prose", f"{longest} characters without a blank")
     return document
+
+
+def _bytes(item: Item, config: Config) -> bytes:
+    """A file's bytes. An object that can't be had ends the step: it may be there the next time, and must not be lost."""
+    try:
+        with opened(item.place) as file:
+            size = size_of(file)
+            if size > config.max_file_mb * MEGABYTE:
+                raise UnreadableDocument("too_large", f"{size / MEGABYTE:.1f} MB")
+            return file.read()
+    except OSError as error:
+        if is_url(item.place):
+            raise StepError(f"ingest: {item.uri} can't be read ({str(error).splitlines()[0]}): run again") from None
+        raise UnreadableDocument("unreadable", error.strerror or type(error).__name__) from None
 
 
 def run(context: Context[Config]) -> Counts:
@@ -257,10 +274,15 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name="ingest",
-    revision=1,
+    revision=2,
     summary="Reads documents from folders and from the documentation of installed packages.",
     config=Config,
-    inputs={"sources": Input("a folder of .md, .html and .txt, or package:NAME", opens=documents_at)},
+    inputs={
+        "sources": Input(
+            f"a folder or s3://, gs:// URL with {', '.join(sorted(SUFFIXES))} in it, or package:NAME",
+            opens=documents_at,
+        )
+    },
     outputs={"kept": Document, "rejected": Rejection},
     run=run,
     conserves=True,

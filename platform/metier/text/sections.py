@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+PAGE_END = "\f"  # stands in a text where a page of its document ends
+
 _HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*")
 _FENCE = re.compile(r"\s*(```|~~~)")
 _ITEM = re.compile(r"\s*([-*+]|\d+[.)])\s+")
@@ -74,6 +76,12 @@ def sentences(text: str) -> list[str]:
         start = end.end()
     rest = text[start:].strip()
     return [*found, rest] if rest else found
+
+
+def as_prose(text: str) -> str:
+    """A paragraph from outside Markdown, with a backslash where a line of it would read as a heading or a fence."""
+    lines = text.split("\n")
+    return "\n".join("\\" + line if _HEADING.fullmatch(line) or _FENCE.match(line) else line for line in lines)
 
 
 def is_code(block: str) -> bool:

@@ -93,3 +93,21 @@ def test_code_is_cut_between_lines_and_stays_fenced():
     assert len(passages) > 3
     assert all(p.text.count("```") == 2 for p in passages)
     assert "\n".join(p.text for p in passages).count("step") == 30
+
+
+def test_a_passage_of_a_document_with_pages_names_its_own():
+    text = "\f\n\n# Leave\n\nIt is free time.\n\n## Length\n\n\f\n\nIt lasts 30 days.\n\n\f\n\n## Pay\n\nIt is paid.\n"
+    passages = passages_of(Document(uri="hr/leave.pdf", title="Leave", text=text), 60)
+    assert [(p.uri, p.text) for p in passages] == [
+        ("hr/leave.pdf#page=2", "Leave\nIt is free time."),
+        ("hr/leave.pdf#page=3", "Leave > Length\nIt lasts 30 days."),
+        ("hr/leave.pdf#page=4", "Leave > Pay\nIt is paid."),
+    ]
+    assert {p.uri for p in passages_of(PROSE)} == {"leave.md"}
+
+
+def test_a_row_of_a_table_is_cut_from_others_and_stays_whole():
+    rows = "\n\n".join(f"grade: {letter}\ndays: 30\nnote: paid in full" for letter in "ABCDEFGHIJ")
+    passages = passages_of(Document(uri="days.csv", title="days", text=rows), 20)
+    assert len(passages) > 3
+    assert all(p.text.count("grade:") == p.text.count("days: ") == p.text.count("note:") for p in passages)

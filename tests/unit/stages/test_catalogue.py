@@ -31,7 +31,8 @@ def test_every_file_of_a_stage_is_in_the_catalogue():
 
 
 def test_the_lifecycle_uses_every_stage_of_the_catalogue(steps):
-    assert {step.stage.name for step in steps.values()} == set(STAGES)
+    alone = {"import_dialogues"}  # an experiment names no logs yet
+    assert {step.stage.name for step in steps.values()} == set(STAGES) - alone
     assert all(STAGES[step.stage.name] is step.stage for step in steps.values())
 
 

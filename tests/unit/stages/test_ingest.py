@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import time
+
+import docx
+import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from metier.errors import InputError
+from metier.errors import InputError, StepError
 from metier.execution.plan import make_plan
 from metier.execution.runner import run_plan
 from metier.lineage.store import Store
 from metier.records import Document, Rejection
 from metier.stages import ingest
-from metier.stages.ingest import DocumentSources, FolderSpec, PackageSpec, SourceSpec, documents_at, items_of
+from metier.stages.ingest import Config, DocumentSources, FolderSpec, PackageSpec, SourceSpec, documents_at, items_of
+from tests.fixtures.object_store import SECRET, object_store, put
+from tests.fixtures.office_files import encrypted, pdf_of, saved
 
 
 class Silent:
@@ -27,7 +37,7 @@ def folder(tmp_path):
     (root / "a.md").write_text("# Alpha\n\nFour words stand here.\n")
     (root / "deep" / "b.html").write_text("<title>Beta</title><p>Some words of text.</p>")
     (root / "c.txt").write_bytes(b"the caf\xe9 of another age")
-    (root / "d.pdf").write_bytes(b"%PDF")
+    (root / "d.xlsx").write_bytes(b"PK")
     (root / "e.md").write_text("")
     (root / "f.md").write_text("word")
     (root / "deep" / ".git" / "hidden.md").write_text("# Never seen here at all")
@@ -86,7 +96,7 @@ def test_a_source_that_is_not_there_is_refused_before_anything_runs(word, said):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    (tmp_path / "notes.pdf").write_bytes(b"x")
+    (tmp_path / "notes.xlsx").write_bytes(b"x")
     with pytest.raises(InputError, match="no document in it"):
         documents_at(str(tmp_path)).fingerprint  # noqa: B018
 
@@ -138,3 +148,154 @@ def test_a_name_that_is_not_utf8_is_refused_before_anything_is_read(folder):
     (folder / "caf\udce9.md").write_text("# Alpha\n\nFour words stand here.\n")
     with pytest.raises(InputError, match="rename"):
         FolderSpec(folder=str(folder)).files()
+
+
+PARAGRAPH = "A leave lasts thirty days in a year of work."
+
+
+def read(data: bytes, name: str, tmp_path, **settings) -> Document | Rejection:
+    """What the operator makes of one file."""
+    (tmp_path / name).write_bytes(data)
+    (item,) = [i for i in items_of(documents_at(str(tmp_path))) if i.uri == name]
+    (outcome,) = ingest.operator(Config(**settings))([item])
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("scan.pdf", pdf_of([], picture=True), "scanned"),
+        ("secret.pdf", encrypted(pdf_of([PARAGRAPH]), "secret"), "encrypted"),
+        ("half.pdf", pdf_of([PARAGRAPH])[:200], "corrupt"),
+        ("blank.pdf", pdf_of([]), "empty"),
+        ("old.docx", b"\xd0\xcf\x11\xe0" + bytes(500), "encrypted"),
+        ("letter.docx", b"a letter", "corrupt"),
+        ("table.csv", b'a,b\n1,"open\n', "corrupt"),
+        ("latin.rst", "Gebühr".encode("latin-1"), "encoding"),
+        ("empty.rst", b"", "empty"),
+        ("minified.txt", b"x " * 5 + b"y" * 20_000, "no_prose"),
+    ],
+)
+def test_what_is_no_document_is_rejected_with_evidence(tmp_path, name, data, reason):
+    outcome = read(data, name, tmp_path)
+    assert isinstance(outcome, Rejection), outcome
+    assert (outcome.reason, bool(outcome.evidence)) == (reason, True)
+    assert json.loads(outcome.row)["uri"] == name
+
+
+def test_a_file_that_is_too_large_is_not_read_and_a_long_line_is_cut(tmp_path):
+    line = (PARAGRAPH + " ").encode() * 25_000  # a megabyte without a line's end
+    assert read(line, "line.txt", tmp_path, max_file_mb=0.5).reason == "too_large"
+    document = read(line, "line.txt", tmp_path)
+    from metier.retrieval.chunking import passages_of
+
+    assert max(len(p.text.split()) for p in passages_of(document)) <= 90
+
+
+def test_documents_of_every_format_are_read_beside_each_other(tmp_path, ray_cluster):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    word = docx.Document()
+    word.add_paragraph(PARAGRAPH)
+    files = {
+        "a.pdf": pdf_of([("Leave", 20), PARAGRAPH], ["It is paid."]),
+        "b.docx": saved(word),
+        "c.rst": f"{PARAGRAPH}\n".encode(),
+        "d.csv": b"grade,days,paid\nA,30,yes\n",
+        "e.pdf": b"%PDF",
+    }
+    for name, data in files.items():
+        (corpus / name).write_bytes(data)
+    artifact = made(documents_at(str(corpus)), tmp_path / "store")
+    texts = {d.uri: d.text for d in artifact.records(Document)}
+    assert texts == {
+        "a.pdf": f"# Leave\n\n{PARAGRAPH}\n\n\f\n\nIt is paid.\n",
+        "b.docx": PARAGRAPH + "\n",
+        "c.rst": PARAGRAPH + "\n",
+        "d.csv": "grade: A\ndays: 30\npaid: yes\n",
+    }
+    assert artifact.manifest.counts.rejected == {"corrupt": 1}
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """The environment of a client, and a bucket with a folder of documents in it."""
+    with object_store() as variables:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            files = {
+                "docs/a.md": f"# Leave\n\n{PARAGRAPH}\n".encode(),
+                "docs/deep/b 100%.pdf": pdf_of([PARAGRAPH], ["It is paid."]),
+                "docs/c.txt": b"caf\xe9 of old",
+                "docs/d.xlsx": b"PK",
+            }
+            put("library", files)
+        yield variables
+
+
+def test_a_folder_in_a_bucket_is_read_by_workers_and_no_file_holds_its_key(bucket, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "metier",
+        "stage",
+        "ingest",
+        "--input",
+        "s3://library/docs",
+        "--output",
+        tmp_path / "out",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, env=os.environ | bucket, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "4 read, 2 kept, rejected: encoding 1, unsupported_format 1" in ran.stdout
+    texts = {row["uri"]: row["text"] for row in pq.read_table(tmp_path / "out" / "kept.parquet").to_pylist()}
+    assert texts == {
+        "a.md": f"# Leave\n\n{PARAGRAPH}\n",
+        "deep/b 100%.pdf": f"{PARAGRAPH}\n\n\f\n\nIt is paid.\n",
+    }
+    written = [ran.stdout.encode(), ran.stderr.encode(), *(p.read_bytes() for p in (tmp_path / "out").iterdir())]
+    assert not [data for data in written if SECRET.encode() in data or b"s3://" in data]
+
+
+def test_an_object_store_gives_the_rows_that_a_folder_gives(bucket, monkeypatch, tmp_path):
+    for name, value in bucket.items():
+        monkeypatch.setenv(name, value)
+    far = items_of(documents_at("s3://library/docs"))
+    (tmp_path / "docs" / "deep").mkdir(parents=True)
+    for item in far:
+        with ingest.opened(item.place) as file:
+            (tmp_path / "docs" / item.uri).write_bytes(file.read())
+    near = items_of(documents_at(str(tmp_path / "docs")))
+    assert list(ingest.operator(Config())(far)) == list(ingest.operator(Config())(near))
+
+
+def test_an_object_that_was_written_anew_is_another_source(bucket, monkeypatch):
+    for name, value in bucket.items():
+        monkeypatch.setenv(name, value)
+    put("shelf", {"docs/a.md": b"# Leave"})
+    before = documents_at("s3://shelf/docs").fingerprint
+    assert documents_at("s3://shelf/docs").fingerprint == before
+    time.sleep(1.1)  # the store's clock has whole seconds
+    put("shelf", {"docs/a.md": b"# Lease"})
+    assert documents_at("s3://shelf/docs").fingerprint != before
+
+
+def test_an_object_that_is_gone_ends_the_step_and_is_not_lost_in_silence(bucket, monkeypatch):
+    for name, value in bucket.items():
+        monkeypatch.setenv(name, value)
+    (item,) = [i for i in items_of(documents_at("s3://library/docs")) if i.uri == "a.md"]
+    gone = ingest.Item(uri="z.md", place=item.place.replace("a.md", "z.md"))
+    with pytest.raises(StepError, match=r"z\.md can't be read .*: run again"):
+        list(ingest.operator(Config())([gone]))
+
+
+def test_a_url_with_a_key_in_it_is_refused_and_not_repeated():
+    with pytest.raises(InputError, match="credentials come from the environment") as fault:
+        documents_at(f"s3://KEY:{SECRET}@library/docs")
+    assert SECRET not in str(fault.value)
+
+
+def test_a_url_is_the_same_from_every_experiment_file(tmp_path):
+    spec = FolderSpec(folder="s3://library/docs")
+    assert spec.anchored(tmp_path) == spec

@@ -1,6 +1,6 @@
 """Markdown cut into sections, blocks, sentences."""
 
-from metier.text.sections import Section, blocks, sections, sentences
+from metier.text.sections import Section, as_prose, blocks, sections, sentences
 
 
 def test_headings_in_code_are_not_headings():
@@ -29,3 +29,10 @@ def test_abbreviations_decimals_and_dotted_names_end_no_sentence():
 
 def test_nothing_has_no_sentence():
     assert sentences("  ") == []
+
+
+def test_prose_from_elsewhere_is_neither_heading_nor_fence():
+    text = "# 5 is the room\n#hash\n```\nends here"
+    assert [s.heading for s in sections(as_prose(text))] == [""]
+    assert blocks(as_prose(text)) == ["\\# 5 is the room\n#hash\n\\```\nends here"]
+    assert as_prose("Plain - and 1. simple") == "Plain - and 1. simple"

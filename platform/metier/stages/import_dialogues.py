@@ -1,0 +1,230 @@
+"""Reads chat logs into dialogues: OpenAI's messages, ShareGPT, Alpaca and ChatML, from JSONL and Parquet, a row a dialogue.
+
+A row that is no dialogue is rejected with a reason, and so is a file that can't be read; the run goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from metier.config import StageConfig
+from metier.errors import InputError, StepError
+from metier.execution.dataflow import map_items, write_outcome
+from metier.execution.step import Context, Input, Stage
+from metier.lineage.fingerprint import digest
+from metier.lineage.folder import Entry, file_or_entries, has_credentials, is_url, opened, size_of
+from metier.lineage.manifest import Counts
+from metier.records import Dialogue, Record, Rejection, rejection
+from metier.text.chat_formats import ChatFormat, UnreadableChat, messages_in
+
+NAME = "import_dialogues"
+SUFFIXES = {".jsonl", ".parquet"}
+MEGABYTE = 1_000_000
+SLICE = 16 * MEGABYTE  # bytes of JSONL that are read at once: what a worker holds in memory
+MOST_SHOWN = 2000  # characters of a row that is too large
+
+
+class Config(StageConfig):
+    """How rows are read, and what they are taken for."""
+
+    format: Literal["auto", ChatFormat] = "auto"
+    """openai (column messages), sharegpt (conversations), alpaca (instruction, output), chatml (text); auto: by the columns."""
+    task: str = Field("conversation", pattern=r"^[a-z][a-z0-9_]*$", max_length=60)
+    """The task framing that these dialogues count as; `blend` balances tasks."""
+    max_row_mb: float = Field(1, gt=0, le=100)
+    """Larger rows are rejected."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ChatLogs:
+    """A file of chats, or a folder of them; a path, or an s3:// or gs:// URL."""
+
+    location: str
+
+    def __post_init__(self) -> None:
+        if has_credentials(self.location):
+            raise InputError("--input logs: a URL names no key and no user: credentials come from the environment")
+
+    def check(self) -> None:
+        """Refuses a place without logs; its fingerprint, which every plan needs, looks for that."""
+        _ = self.fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the names and of what the files hold that are read."""
+        return digest({e.name: e.fingerprint if _suffix(e.name) in SUFFIXES else "" for e in self.files()})
+
+    def files(self) -> list[Entry]:
+        """The files, sorted. Raises InputError when there is no log among them."""
+        found = file_or_entries(self.location)
+        if not any(_suffix(entry.name) in SUFFIXES for entry in found):
+            raise InputError(f"logs {self.location}: no {' or '.join(sorted(SUFFIXES))} file there")
+        return found
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Slice(Record):
+    """A part of a file: bytes of JSONL, or row groups of Parquet. Never written anywhere, for it knows places."""
+
+    uri: str
+    place: str
+    start: int = 0
+    stop: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LogRow(Record):
+    """What was rejected: a row as text and where it stands, or a whole file."""
+
+    uri: str
+    at: str = ""  # "byte 120" of JSONL, "row 7" of Parquet
+    text: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it was found; `fault` where it could not even be read."""
+
+    at: str
+    text: str
+    value: Any = None
+    fault: UnreadableChat | None = None
+
+
+def slices_of(entry: Entry) -> list[Slice]:
+    """The parts of a file that are read at once; a file that is no log is one part, whose reader will say why."""
+    ends: list[int] = []
+    try:
+        with opened(entry.place) as file:
+            if _suffix(entry.name) == ".parquet":
+                ends = list(range(1, pq.ParquetFile(file).num_row_groups + 1))
+            elif _suffix(entry.name) == ".jsonl":
+                ends = [*range(SLICE, size_of(file), SLICE), size_of(file)]
+    except (OSError, pa.ArrowException):
+        pass
+    starts = [0, *ends[:-1]]
+    return [Slice(uri=entry.name, place=entry.place, start=a, stop=b) for a, b in zip(starts, ends or [0], strict=True)]
+
+
+def operator(config: Config) -> Callable[[list[Slice]], Iterator[Dialogue | Rejection]]:
+    """Reads the rows of each part of a file."""
+
+    def apply(parts: list[Slice]) -> Iterator[Dialogue | Rejection]:
+        for part in parts:
+            try:
+                for row in _rows(part, int(config.max_row_mb * MEGABYTE)):
+                    yield _dialogue(row, part.uri, config)
+            except UnreadableChat as fault:
+                yield rejection(LogRow(uri=part.uri), NAME, fault.reason, fault.evidence)
+
+    return apply
+
+
+def _dialogue(row: Row, uri: str, config: Config) -> Dialogue | Rejection:
+    try:
+        if row.fault:
+            raise row.fault
+        messages = messages_in(row.value, None if config.format == "auto" else config.format)
+    except UnreadableChat as fault:
+        return rejection(LogRow(uri=uri, at=row.at, text=row.text), NAME, fault.reason, f"{row.at}: {fault.evidence}")
+    return Dialogue(messages=messages, task=config.task, source="production")
+
+
+def _rows(part: Slice, most: int) -> Iterator[Row]:
+    """The rows of a part. Raises UnreadableChat for a file that is no log, StepError for an object that can't be had."""
+    suffix = _suffix(part.uri)
+    if suffix not in SUFFIXES:
+        raise UnreadableChat("unsupported_format", f"{suffix or 'no ending'}; read are {', '.join(sorted(SUFFIXES))}")
+    try:
+        yield from _parquet_rows(part, most) if suffix == ".parquet" else _json_rows(part, most)
+    except pa.ArrowInvalid as error:
+        raise UnreadableChat("corrupt", f"no readable Parquet file ({str(error).splitlines()[0]})") from None
+    except OSError as error:
+        if is_url(part.place):
+            raise StepError(f"{NAME}: {part.uri} can't be read ({str(error).splitlines()[0]}): run again") from None
+        raise UnreadableChat("unreadable", error.strerror or str(error).splitlines()[0]) from None
+
+
+def _json_rows(part: Slice, most: int) -> Iterator[Row]:
+    """The lines that begin in this part; the last of them may end in the next one."""
+    with opened(part.place) as file:
+        file.seek(max(part.start - 1, 0))
+        data = file.read(part.stop - file.tell())
+        if not data and not part.start:
+            raise UnreadableChat("empty", "0 bytes")
+        while not data.endswith(b"\n") and (more := file.read(MEGABYTE)):
+            rest, newline, _ = more.partition(b"\n")
+            data += rest + newline
+    at = part.start
+    if part.start:  # what stands before the first line's end began in the part before
+        begun, _, data = data.partition(b"\n")
+        at += len(begun)
+    for line in data.split(b"\n"):
+        if line.strip():
+            yield _json_row(line, f"byte {at}", most)
+        at += len(line) + 1
+
+
+def _json_row(line: bytes, at: str, most: int) -> Row:
+    shown = line.decode("utf-8", "replace")
+    if len(line) > most:
+        return Row(at, shown[:MOST_SHOWN], fault=UnreadableChat("too_large", f"{len(line) / MEGABYTE:.1f} MB"))
+    try:
+        return Row(at, shown, json.loads(line.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        return Row(at, shown, fault=UnreadableChat("encoding", f"not UTF-8 ({error.reason})"))
+    except (ValueError, RecursionError) as error:
+        return Row(at, shown, fault=UnreadableChat("not_json", str(error)))
+
+
+def _parquet_rows(part: Slice, most: int) -> Iterator[Row]:
+    with opened(part.place) as file:
+        table = pq.ParquetFile(file)
+        if not table.metadata.num_rows:
+            raise UnreadableChat("empty", "a table without rows")
+        number = sum(table.metadata.row_group(i).num_rows for i in range(part.start))
+        for batch in table.iter_batches(batch_size=1024, row_groups=list(range(part.start, part.stop))):
+            for value in batch.to_pylist():
+                number += 1
+                text = json.dumps(value, ensure_ascii=False, default=str)
+                large = UnreadableChat("too_large", f"{len(text) / MEGABYTE:.1f} MB") if len(text) > most else None
+                yield Row(f"row {number}", text[:MOST_SHOWN] if large else text, value, large)
+
+
+def run(context: Context[Config]) -> Counts:
+    """Reads all logs. Raises InputError when no dialogue is in them."""
+    logs = context.inputs["logs"]
+    if not isinstance(logs, ChatLogs):
+        raise InputError(f"{context.step}: logs {logs.location}: give a file or folder of JSONL or Parquet")
+    parts = [part for entry in logs.files() for part in slices_of(entry)]
+    outcome = map_items(context, parts, Slice, operator(context.config), Dialogue)
+    counts = write_outcome(context, outcome, Dialogue, 0)
+    reasons = ", ".join(f"{reason} {n}" for reason, n in counts.rejected.items())
+    if not counts.kept:
+        raise InputError(f"logs {logs.location}: no dialogue in them ({reasons or 'no row found'})")
+    # how many rows there are is known when they are read: each of them gives one dialogue or one rejection
+    return counts.model_copy(update={"read": counts.kept + sum(counts.rejected.values())})
+
+
+STAGE = Stage(
+    name=NAME,
+    revision=1,
+    summary="Reads chat logs (OpenAI messages, ShareGPT, Alpaca, ChatML) into dialogues.",
+    config=Config,
+    inputs={"logs": Input("a .jsonl or .parquet file, or a folder or s3://, gs:// URL of them", opens=ChatLogs)},
+    outputs={"kept": Dialogue, "rejected": Rejection},
+    run=run,
+    conserves=True,
+)
