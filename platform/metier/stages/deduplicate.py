@@ -229,11 +229,10 @@ def shingled(part: Part, form: Form, config: Config, groups: int, wanted: Candid
     return tuple(made)
 
 
-def ranking(rows: np.ndarray, form: Form, table: pa.Table) -> pa.Table:
+def ranking(rows: np.ndarray, form: Form, table: pa.Table, *, known: bool = False) -> pa.Table:
     """`row` (of the whole table), `id`, and the columns by which the larger is the better row."""
-    return pa.table(
-        {"row": rows, "id": table["id"], **form.ranking(table), "length": pc.utf8_length(form.texts(table))}
-    )
+    first = {"row": rows, "id": table["id"], "known": np.full(len(rows), known, np.int8)}
+    return pa.table({**first, **form.ranking(table), "length": pc.utf8_length(form.texts(table))})
 
 
 def ranks_of(rows: pa.Table) -> np.ndarray:
