@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from metier.errors import InputError
-from metier.lineage.fingerprint import digest, rows_digest, tree_digest
+from metier.lineage.fingerprint import digest, rows_digest, rows_total, tree_digest
 from metier.lineage.source import PathSource
 
 
@@ -31,7 +31,12 @@ def test_a_folder_is_what_it_holds_wherever_it_lies(tmp_path):
 
 
 def test_how_often_a_row_occurs_matters():
-    assert rows_digest(["a", "b"]) == rows_digest(["b", "a"]) != rows_digest(["a", "b", "b"])
+    one, other, more = (rows_digest(rows_total(ids)) for ids in ("ab", "ba", "abb"))
+    assert one == other != more
+
+
+def test_parts_of_a_table_add_up_to_it():
+    assert rows_total("abc") == rows_total("a") + rows_total("bc")
 
 
 def test_a_missing_path_is_named(tmp_path):
