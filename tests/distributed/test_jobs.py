@@ -71,7 +71,7 @@ def test_a_job_ends_well_and_leaves_rows_reasons_and_a_manifest(deduplicated):
 def test_a_job_runs_the_checkouts_package_where_it_is_sent_along(cluster, filtered):
     job, out = filtered
     assert job.returncode == 0, job.stdout + job.stderr
-    assert {row["reason"] for row in rejected(out)} == {"ungrounded"}
+    assert {row["reason"] for row in rejected(out)} == {"number_not_in_source"}
     sent = (cluster.folder / "session_latest" / "runtime_resources" / "py_modules_files").glob("*/metier/cli/stage.py")
     assert len(list(sent)) == 1
 
