@@ -89,4 +89,8 @@ def throughout(texts: Iterable[str], find: Finder) -> Finder:
                     yield Found(kinds[value], start, end, score=0.0)
                     break
 
-    return (lambda text: clear([*known[text], *mentions(text)])) if kinds else known.__getitem__
+    def found(text: str) -> list[Found]:
+        finds = known[text] if text in known else find(text)  # a KeyError would tell the text to a log
+        return clear([*finds, *mentions(text)]) if kinds else finds
+
+    return found
