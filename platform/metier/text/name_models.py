@@ -6,7 +6,8 @@ Weights are safetensors or spaCy's own files, and no code of a model's is ever r
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from metier.text.names import KIND
 
 PIECE = 20_000  # characters that a spaCy pipeline is given at once
 WINDOW, STRIDE = 512, 64  # tokens, and how many of them two windows share
+BATCH = 16  # windows at once
 NONE = "O"  # the label of what is no name
 
 
@@ -103,16 +105,23 @@ def _classifier(folder: str, labels: Sequence[str]) -> Callable[[str], Iterator[
     def finds(text: str) -> Iterator[Found]:
         windows = tokenizer(text, truncation=True, max_length=length, stride=min(STRIDE, length // 4),
                             return_overflowing_tokens=True, return_offsets_mapping=True)  # fmt: skip
-        for ids, places in zip(windows["input_ids"], windows["offset_mapping"], strict=True):
-            with torch.inference_mode():
-                scores = model(input_ids=torch.tensor([ids])).logits[0].float().softmax(-1)
-            best = scores.max(-1)
-            tokens = zip(places, best.indices.tolist(), best.values.tolist(), strict=True)
-            yield from _joined(
-                text, [(at, names[label], score) for at, label, score in tokens if at[0] < at[1]], labels
-            )
+        rows = zip(windows["input_ids"], windows["offset_mapping"], strict=True)
+        for _, alike in itertools.groupby(rows, key=lambda row: len(row[0])):  # all but the last are full: no padding
+            for ids, places in (zip(*batch, strict=True) for batch in batched(alike)):
+                with torch.inference_mode():
+                    best = model(input_ids=torch.tensor(ids)).logits.float().softmax(-1).max(-1)
+                for at, label, score in zip(places, best.indices.tolist(), best.values.tolist(), strict=True):
+                    tokens = zip(at, label, score, strict=True)
+                    yield from _joined(text, [(a, names[one], s) for a, one, s in tokens if a[0] < a[1]], labels)
 
     return finds
+
+
+def batched(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    """The rows in lists of as many as a model is given at once."""
+    left = iter(rows)
+    while batch := list(itertools.islice(left, BATCH)):
+        yield batch
 
 
 def _joined(text: str, tokens: list[tuple[tuple[int, int], str, float]], labels: Sequence[str]) -> Iterator[Found]:
