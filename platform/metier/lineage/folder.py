@@ -80,8 +80,8 @@ def file_or_entries(place: str) -> list[Entry]:
             store, path = _store(place)
             info = store.get_file_info(path)
         return [_object(place, info)] if info.is_file else entries(place)
-    path = expanded(place)
-    return [Entry(path.name, str(path.absolute()))] if path.is_file() else entries(place)
+    local = expanded(place)
+    return [Entry(local.name, str(local.absolute()))] if local.is_file() else entries(place)
 
 
 def _objects(folder: str, glob: str) -> Iterator[Entry]:

@@ -53,7 +53,7 @@ def pdf_to_markdown(data: bytes) -> tuple[str, dict[str, str]]:
             raise UnreadableDocument("encrypted", "the PDF asks for a password")
         pages = [_lines(page) for page in file.pages]
         pictures = 0 if any(pages) else sum(_has_picture(page) for page in file.pages)
-        title = " ".join(str((file.metadata or {}).get("/Title") or "").split())
+        title = " ".join(((file.metadata.title if file.metadata else "") or "").split())
     except UnreadableDocument:
         raise
     except Exception as error:  # broken bytes lead a parser anywhere
@@ -92,7 +92,7 @@ def _lines(page: Any) -> list[Line]:
 
 def _has_picture(page: Any) -> bool:
     resources = page.get("/Resources")
-    drawn = (resources.get_object().get("/XObject") if resources else None) or {}
+    drawn = resources.get_object().get("/XObject") if resources else None
     return any(one.get_object().get("/Subtype") == "/Image" for one in drawn.get_object().values()) if drawn else False
 
 
