@@ -227,11 +227,11 @@ def _read(item: Item, config: Config) -> Document | Rejection:
     except (ValueError, LookupError, AttributeError, RecursionError) as error:  # out of a parser's depths
         return rejection(stub, "ingest", "unreadable", f"{type(error).__name__}: {error}")
     found = document.text.split()
-    if len(found) < config.min_words:
-        return rejection(document, "ingest", "too_short", f"{len(found)} words")
     longest = max(map(len, found), default=0)
     if longest > config.max_word_characters:
         return rejection(stub, "ingest", "no_prose", f"{longest} characters without a blank")
+    if len(found) < config.min_words:
+        return rejection(document, "ingest", "too_short", f"{len(found)} words")
     return document
 
 

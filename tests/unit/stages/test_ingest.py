@@ -174,6 +174,7 @@ def read(data: bytes, name: str, tmp_path, **settings) -> Document | Rejection:
         ("latin.rst", "Gebühr".encode("latin-1"), "encoding"),
         ("empty.rst", b"", "empty"),
         ("minified.txt", b"x " * 5 + b"y" * 20_000, "no_prose"),
+        ("one_word.txt", b"y" * 20_000, "no_prose"),
     ],
 )
 def test_what_is_no_document_is_rejected_with_evidence(tmp_path, name, data, reason):
