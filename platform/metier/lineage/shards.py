@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import shutil
 import types
 import typing
 import uuid
@@ -25,6 +26,7 @@ from metier.records import Record, record_from
 
 R = TypeVar("R", bound=Record)
 CHUNK_BYTES = 1 << 28  # uncompressed: what a worker holds of a table at once
+JOINED_BYTES = 1 << 25  # compressed: what is read in a moment by any tool
 ROWS_PER_GROUP = 4096  # fixed, so that the bytes do not depend on how rows arrived
 
 _PRIMITIVES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -117,6 +119,18 @@ def write_shard(folder: Path, name: str, number: int | None, kind: type[Record],
     with write_file(folder, path) as place, pq.ParquetWriter(place, schema_of(kind), compression="zstd") as writer:
         writer.write_table(table.cast(schema_of(kind)), row_group_size=ROWS_PER_GROUP)
     return Shard(path, table.num_rows, rows_total(table["id"].to_pylist()))
+
+
+def joined(folder: Path, shards: Sequence[Shard]) -> list[Shard]:
+    """The parts of a table as one file, where they are small; else as they are. Deterministic, as their bytes are."""
+    if len(shards) == 1 or sum((folder / shard.path).stat().st_size for shard in shards) > JOINED_BYTES:
+        return list(shards)
+    table = pa.concat_tables([pq.read_table(folder / shard.path) for shard in shards])
+    name = shards[0].path.split("/")[0]
+    shutil.rmtree(folder / name)
+    with write_file(folder, name) as place, pq.ParquetWriter(place, table.schema, compression="zstd") as writer:
+        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+    return [Shard(name, table.num_rows, sum(shard.total for shard in shards))]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -200,7 +200,7 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name=NAME,
-    revision=1,
+    revision=2,
     summary="Blends the training set: balanced over tasks, closed-book and with retrieved passages.",
     config=Config,
     inputs={

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from metier.config import StageConfig
 from metier.errors import InputError, StepError
-from metier.execution.dataflow import map_items, write_outcome
+from metier.execution.dataflow import map_items
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.fingerprint import digest
 from metier.lineage.folder import Entry, file_or_entries, has_credentials, is_url, opened, size_of
@@ -209,12 +209,11 @@ def run(context: Context[Config]) -> Counts:
     if not isinstance(logs, ChatLogs):
         raise InputError(f"{context.step}: logs {logs.location}: give a file or folder of JSONL or Parquet")
     parts = [part for entry in logs.files() for part in slices_of(entry)]
-    outcome = map_items(context, parts, Slice, operator(context.config), Dialogue)
-    counts = write_outcome(context, outcome, Dialogue, 0)
+    counts = map_items(context, parts, operator(context.config), Dialogue)
     reasons = ", ".join(f"{reason} {n}" for reason, n in counts.rejected.items())
     if not counts.kept:
         raise InputError(f"logs {logs.location}: no dialogue in them ({reasons or 'no row found'})")
-    # how many rows there are is known when they are read: each of them gives one dialogue or one rejection
+    # how many rows there are is known when they are read: each gives one dialogue or one rejection, and a part may have none
     return counts.model_copy(update={"read": counts.kept + sum(counts.rejected.values())})
 
 

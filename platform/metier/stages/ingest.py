@@ -16,7 +16,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
 from metier.config import StageConfig, expanded
 from metier.errors import InputError, StepError
-from metier.execution.dataflow import map_items, write_outcome
+from metier.execution.dataflow import map_items
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.fingerprint import digest
 from metier.lineage.folder import Entry, entries, has_credentials, is_url, opened, size_of
@@ -254,18 +254,7 @@ def run(context: Context[Config]) -> Counts:
     sources = context.inputs["sources"]
     if not isinstance(sources, DocumentSources):
         raise InputError(f"{context.step}: sources {sources.location}: give a folder or package:NAME")
-    items = items_of(sources)
-    packages = [item for item in items if item.package]
-    files = [item for item in items if not item.package]
-    outcome = [*map_items(context, packages, Item, operator(context.config), Document)] if packages else []
-    read = len(outcome) + len(files)
-
-    def all_of() -> Iterator[Document | Rejection]:
-        yield from outcome
-        if files:
-            yield from map_items(context, files, Item, operator(context.config), Document)
-
-    counts = write_outcome(context, all_of(), Document, read)
+    counts = map_items(context, items_of(sources), operator(context.config), Document)
     if not counts.kept:
         reasons = ", ".join(f"{reason} {n}" for reason, n in counts.rejected.items())
         raise InputError(f"sources {sources.location}: no readable document in them ({reasons or 'nothing found'})")
