@@ -42,7 +42,7 @@ def write_removal(
         reasons.update(found)
         for shard in shards:
             context.output.add(shard)
-        context.progress(chunk.first + chunk.rows, rows, "rows")
+        context.progress(chunk.first + chunk.rows - chunks[0].first, rows, "rows")
     return Counts(read=rows, kept=rows - reasons.total(), rejected=dict(sorted(reasons.items())))
 
 
