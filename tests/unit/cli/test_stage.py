@@ -171,7 +171,9 @@ def test_a_parquet_file_that_is_none_or_is_cut_short_is_refused(pairs, tmp_path)
         (tmp_path / "pairs.parquet").write_bytes(data)
         return refused("stage", "deduplicate", "--input", tmp_path / "pairs.parquet", "--output", tmp_path / "out")
 
-    pq.write_table(pa.Table.from_pylist([json.loads(line) for line in pairs.read_text().splitlines()]), tmp_path / "whole")
+    pq.write_table(
+        pa.Table.from_pylist([json.loads(line) for line in pairs.read_text().splitlines()]), tmp_path / "whole"
+    )
     whole = (tmp_path / "whole").read_bytes()
     for data in (b"", b"PAR1 and no more", whole[:-20]):
         assert "pairs.parquet: not a readable Parquet file" in said_of(data)
