@@ -33,12 +33,14 @@ from tests.fixtures.training_job import tiny_questions
 
 EMBEDDER = EmbedderSource("all-minilm-l6-v2")
 FACT = "A reviewer of the bank writes the result of each year into the book of the branch."
+PASSAGE = Passage(uri="sound.md", title="The book", section="", text=FACT, position=0, split="train")
 # One row that every stage keeps: a table of which nothing is left stops a run, which is another matter.
 SOUND: dict[type[Record], Record] = {
     Document: Document(uri="sound.md", title="The book", text=FACT, split="train"),
-    Dialogue: dialogue("Who writes the result of each year into the book?", FACT, evidence=FACT),
+    Dialogue: dialogue(
+        "Who writes the result of each year into the book?", FACT, evidence=FACT, root_id=PASSAGE.root_id
+    ),
 }
-PASSAGE = Passage(uri="sound.md", title="The book", section="", text=FACT, position=0, split="train")
 
 
 def checked(artifact: Artifact, kept: list[Record], stage: str) -> list[Rejection]:
@@ -149,7 +151,7 @@ def search(tmp_path_factory) -> Artifact:
 @few
 @given(rows=tables(Dialogue))
 def test_each_row_of_a_blend_comes_out_once(search, rows):
-    purpose = dataclasses.replace(SOUND[Dialogue], id="", root_id="", task="purpose")
+    purpose = dataclasses.replace(SOUND[Dialogue], id="", task="purpose")
     config = blend.Config(retrieval_share=0.5, task_weights={"": 0.0}, max_dialogues=6, validation_dialogues=1)
     with folder() as place:
         artifact = run_alone(blend.STAGE, config, place, dialogues=[*rows, purpose], passages=[PASSAGE], index=search,
