@@ -47,7 +47,7 @@ def test_the_planted_faults_are_rejected_each_with_its_reason(curation):
     assert "urlaub.md" in files
     assert "near_duplicate" in output_of(curation, "lost(single)")
     pairs = output_of(curation, "lost(distinct, sound)")
-    for reason in ("exact_duplicate", "outdated", "contradictory", "number_not_in_source"):
+    for reason in ("near_duplicate", "outdated", "contradictory", "number_not_in_source"):
         assert reason in pairs
     assert "exam_copy" in output_of(curation, "lost(unseen)")
 

@@ -12,7 +12,7 @@ from metier.errors import InputError, StepError
 from metier.records import Dialogue, Rejection
 from metier.stages import import_dialogues
 from metier.stages.import_dialogues import STAGE, ChatLogs, Config, operator, slices_of
-from tests.fixtures.command_line import refused
+from tests.fixtures.command_line import metier
 from tests.fixtures.object_store import object_store, put
 from tests.fixtures.stage_alone import run_alone
 
@@ -219,8 +219,10 @@ def test_the_stage_keeps_dialogues_and_counts_every_row(ray_cluster, tmp_path):
 def test_parquet_without_the_column_is_one_line_of_the_command(ray_cluster, tmp_path):
     pq.write_table(pa.table({"prompt": ["Hello?"]}), tmp_path / "a.parquet")
     command = ("stage", "import_dialogues", "--input", tmp_path / "a.parquet", "--output", tmp_path / "out")
-    assert "no dialogue in them (unknown_format 1)" in refused(*command)
-    assert "no dialogue in them (missing_column 1)" in refused(*command, "--set", "format=sharegpt")
+    for more, reason in (((), "unknown_format"), (("--set", "format=sharegpt"), "missing_column")):
+        ran = metier(*command, *more)
+        assert ran.code == 2
+        assert f"no dialogue in them ({reason} 1)" in ran.err.splitlines()[-1]
 
 
 def test_logs_without_a_dialogue_are_the_users_fault(ray_cluster, tmp_path):

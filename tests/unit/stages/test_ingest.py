@@ -242,7 +242,7 @@ def test_hostile_files_are_stopped_by_a_limit_and_the_run_goes_on(tmp_path, ray_
         "endless.pdf": "over_limit",
         "bomb.pdf": "over_limit",
         "deep.pdf": "over_limit",
-        "circle.pdf": "over_limit",
+        "circle.pdf": "corrupt",
         "laugh.md": "over_limit",
     }
 
