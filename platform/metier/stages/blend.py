@@ -37,7 +37,7 @@ from metier.retrieval.prompt import ABSTENTION
 from metier.stages.index import FOLDER as INDEX
 
 NAME = "blend"
-OVER_QUOTA, NO_PASSAGE, EXAM_SPLIT = "over_quota", "evidence_in_no_passage", "exam_split"
+OVER_QUOTA, NO_PASSAGE, EXAM_SPLIT, REPEATED = "over_quota", "evidence_in_no_passage", "exam_split", "repeated_id"
 SEARCH_ROWS = 64  # questions searched between two progress reports
 SPARE_PASSAGES = 9  # found beyond those shown, to take the place of withheld ones
 CHARACTERS_PER_TOKEN = 3.6  # measured on these prompts with SmolLM2's tokenizer
@@ -95,6 +95,13 @@ def _leads(waiting: Iterable[Dialogue]) -> list[Dialogue]:
         if len(by_root) == SEARCH_ROWS:
             break
     return list(by_root.values())
+
+
+def first_of_each(dialogues: Iterable[Dialogue]) -> tuple[list[Dialogue], list[Dialogue]]:
+    """The rows whose id stands here for the first time, and those that repeat one."""
+    first: dict[str, Dialogue] = {}
+    repeats = [one for one in dialogues if first.setdefault(one.id, one) is not one]
+    return list(first.values()), repeats
 
 
 class _Blender:
@@ -179,8 +186,9 @@ class _Blender:
 def run(context: Context[Config]) -> Counts:
     """Writes `kept` (training), `validation` (from dev documents) and `rejected`."""
     config = context.config
-    dialogues = list(context.records("dialogues", Dialogue))
+    dialogues, repeats = first_of_each(context.records("dialogues", Dialogue))
     blender = _Blender(context, dialogues)
+    blender.lost += [rejection(d, NAME, REPEATED, "a row before it has its id") for d in repeats]
     exam = [d for d in dialogues if d.split == "final"]
     blender.lost += [rejection(d, NAME, EXAM_SPLIT, "written from a document of the final exam") for d in exam]
     train = blender.blended(
@@ -195,7 +203,8 @@ def run(context: Context[Config]) -> Counts:
     context.output.table("validation", Dialogue, held_out)
     context.output.table("rejected", Rejection, blender.lost)
     reasons = Counter(r.reason for r in blender.lost)
-    return Counts(read=len(dialogues), kept=len(train) + len(held_out), rejected=dict(sorted(reasons.items())))
+    read = len(dialogues) + len(repeats)
+    return Counts(read=read, kept=len(train) + len(held_out), rejected=dict(sorted(reasons.items())))
 
 
 STAGE = Stage(

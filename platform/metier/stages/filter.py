@@ -160,28 +160,27 @@ def run(context: Context[Config]) -> Counts:
     successors: dict[str, Superseded] = {}
     if context.has("superseded"):
         successors = {row.root_id: row for row in context.records("superseded", Superseded)}
-    rejected: dict[str, Rejection] = {}
+    found: list[Rejection | None] = []  # of each row by its place: a table may hold one id twice
     claims: list[Claim] = []
     for row in stream(context, "dialogues", Dialogue, operator(context.config, successors), Dialogue):
-        if isinstance(row, Rejection):
-            rejected[row.record_id] = row
-        else:
+        found.append(row if isinstance(row, Rejection) else None)
+        if not isinstance(row, Rejection):
             claims.append(claim_of(row, answers=not abstains(row)))
     lost = contradicted(claims, context.config.max_sharing)
 
     def outcome() -> Iterator[Dialogue | Rejection]:
-        for one in context.records("dialogues", Dialogue):
-            if one.id in lost:
+        for one, fault in zip(context.records("dialogues", Dialogue), found, strict=True):
+            if fault is None and one.id in lost:
                 yield rejection(one, "filter", CONTRADICTORY, lost[one.id])
             else:
-                yield rejected.get(one.id, one)
+                yield fault or one
 
     return write_outcome(context, outcome(), Dialogue, rows_in(context, "dialogues"))
 
 
 STAGE = Stage(
     name="filter",
-    revision=2,
+    revision=3,
     summary="Rejects dialogues that are ungrounded, contradictory, outdated or malformed.",
     config=Config,
     inputs={

@@ -164,13 +164,15 @@ def _json_rows(part: Slice, most: int) -> Iterator[Row]:
         data = file.read(part.stop - file.tell())
         if not data and not part.start:
             raise UnreadableChat("empty", "0 bytes")
-        while not data.endswith(b"\n") and (more := file.read(MEGABYTE)):
-            rest, newline, _ = more.partition(b"\n")
+        at, whole = part.start, data.endswith(b"\n")
+        if part.start:  # what stands before the first line's end began in the part before
+            begun, newline, data = data.partition(b"\n")
+            at += len(begun)
+            if not newline:
+                return
+        if not whole:  # a line that goes on for longer is rejected, so no more of it is read
+            rest, newline, _ = file.read(most + 1).partition(b"\n")
             data += rest + newline
-    at = part.start
-    if part.start:  # what stands before the first line's end began in the part before
-        begun, _, data = data.partition(b"\n")
-        at += len(begun)
     for line in data.split(b"\n"):
         if line.strip():
             yield _json_row(line, f"byte {at}", most)
@@ -179,8 +181,8 @@ def _json_rows(part: Slice, most: int) -> Iterator[Row]:
 
 def _json_row(line: bytes, at: str, most: int) -> Row:
     shown = line.decode("utf-8", "replace")
-    if len(line) > most:
-        return Row(at, shown[:MOST_SHOWN], fault=UnreadableChat("too_large", f"{len(line) / MEGABYTE:.1f} MB"))
+    if len(line) > most:  # by how much is not known: its end was not read
+        return Row(at, shown[:MOST_SHOWN], fault=UnreadableChat("too_large", f"more than {most / MEGABYTE:g} MB"))
     try:
         return Row(at, shown, json.loads(line.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
@@ -219,7 +221,7 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name=NAME,
-    revision=1,
+    revision=2,
     summary="Reads chat logs (OpenAI messages, ShareGPT, Alpaca, ChatML) into dialogues.",
     config=Config,
     inputs={"logs": Input("a .jsonl or .parquet file, or a folder or s3://, gs:// URL of them", opens=ChatLogs)},

@@ -16,6 +16,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
 from metier.config import StageConfig, expanded
 from metier.errors import InputError, StepError
+from metier.execution.confined import Stopped, confined
 from metier.execution.dataflow import map_items
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.fingerprint import digest
@@ -34,10 +35,14 @@ class Config(StageConfig):
     min_words: int = Field(3, ge=0, le=10_000)
     """Files with fewer words are rejected."""
     max_file_mb: float = Field(20, gt=0, le=1000)
-    """Files that are larger are rejected unread."""
+    """Files that are larger are rejected unread, and so are those whose text is, which were packed."""
     max_word_characters: int = Field(10_000, ge=100)
     """Files with a longer run of characters between two blanks are rejected: no prose (data, a program made small), and no
     passage could hold it. A line may be of any length: it is cut at its sentences."""
+    max_parse_seconds: int = Field(300, ge=1, le=86_400)
+    """Files that take a parser more seconds of processor time are rejected: some are made to take it for ever."""
+    max_parse_mb: int = Field(2000, ge=200, le=1_000_000)
+    """Files for which a parser needs more memory are rejected. A worker reads one file at a time."""
 
 
 class FolderSpec(StageConfig):
@@ -221,11 +226,15 @@ def _read(item: Item, config: Config) -> Document | Rejection:
     stub = Document(uri=item.uri, title=item.uri, text="")
     try:
         # the bytes of another format are not even fetched
-        document = parse(_bytes(item, config) if _is_read(item.uri) else b"", item.uri)
-    except UnreadableDocument as fault:
+        data = _bytes(item, config) if _is_read(item.uri) else b""
+        limits = {"seconds": config.max_parse_seconds, "megabytes": config.max_parse_mb}
+        document = confined(parse, data, item.uri, **limits)
+    except (UnreadableDocument, Stopped) as fault:
         return rejection(stub, "ingest", fault.reason, fault.evidence)
     except (ValueError, LookupError, AttributeError, RecursionError) as error:  # out of a parser's depths
         return rejection(stub, "ingest", "unreadable", f"{type(error).__name__}: {error}")
+    if len(document.text) > config.max_file_mb * MEGABYTE:
+        return rejection(stub, "ingest", "too_large", f"{len(document.text) / MEGABYTE:.1f} MB of text")
     found = document.text.split()
     longest = max(map(len, found), default=0)
     if longest > config.max_word_characters:

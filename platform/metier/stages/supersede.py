@@ -69,13 +69,14 @@ def invalid_date(document: Document) -> str:
 
 def judged(documents: list[Document], config: Config) -> Iterator[Document | Superseded | Rejection]:
     """Every document, kept or rejected, and before an older version the row about it."""
-    sound = {document.id: document for document in documents if not invalid_date(document)}
+    faults = [invalid_date(document) for document in documents]
+    sound = {document.id: document for document, fault in zip(documents, faults, strict=True) if not fault}
     dated = (version(d.id, d.title, d.effective, d.text) for d in sound.values() if d.effective and d.api is None)
     found = {one.older: one for one in successions(dated, config.min_similarity, config.min_title_similarity)}
-    for document in documents:
+    for document, fault in zip(documents, faults, strict=True):
         succession = found.get(document.id)
-        if document.id not in sound:
-            yield rejection(document, "supersede", "invalid_date", invalid_date(document))
+        if fault:
+            yield rejection(document, "supersede", "invalid_date", fault)
         elif succession:
             yield from reversed(superseded(document, sound[succession.newer], succession))
         else:
@@ -93,7 +94,7 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name="supersede",
-    revision=1,
+    revision=2,
     summary="Finds versions of one document and writes into the older when they ceased to hold.",
     config=Config,
     inputs={"documents": Input("documents of all versions", record=Document)},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from metier.lineage.artifact import Artifact
@@ -141,6 +143,40 @@ def test_inputs_that_are_missing_or_no_tables_are_refused(pairs, tmp_path):
     assert "there is no such file" in refused(*command, "--input", tmp_path / "none.jsonl")
     assert "the table is empty" in refused(*command, "--input", tmp_path / "empty.jsonl")
     assert "a table is .jsonl or .parquet" in refused(*command, "--input", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+def test_a_table_with_a_column_missing_too_many_or_of_another_type_is_refused(tmp_path, suffix):
+    turns = [{"role": "user", "content": "How many days?"}, {"role": "assistant", "content": "30 days."}]
+    row = {"messages": turns, "task": "default", "source": "structured"}
+
+    def said_of(one: dict[str, object]) -> str:
+        table = tmp_path / f"pairs{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(pa.Table.from_pylist([one]), table)
+        else:
+            table.write_text(json.dumps(one) + "\n")
+        return refused("stage", "deduplicate", "--input", table, "--output", tmp_path / "out")
+
+    where = f"pairs{suffix}, row 1:"
+    without = {name: value for name, value in row.items() if name != "messages"}
+    assert f"{where} column messages is missing (columns of a Dialogue: " in said_of(without)
+    assert f"{where} unknown column 'colour'" in said_of(row | {"colour": "red"})
+    assert f"{where} task is int, not str" in said_of(row | {"task": 5})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_parquet_file_that_is_none_or_is_cut_short_is_refused(pairs, tmp_path):
+    def said_of(data: bytes) -> str:
+        (tmp_path / "pairs.parquet").write_bytes(data)
+        return refused("stage", "deduplicate", "--input", tmp_path / "pairs.parquet", "--output", tmp_path / "out")
+
+    pq.write_table(
+        pa.Table.from_pylist([json.loads(line) for line in pairs.read_text().splitlines()]), tmp_path / "whole"
+    )
+    whole = (tmp_path / "whole").read_bytes()
+    for data in (b"", b"PAR1 and no more", whole[:-20]):
+        assert "pairs.parquet: not a readable Parquet file" in said_of(data)
 
 
 def test_a_manifest_of_something_else_is_neither_read_nor_written_over(pairs, tmp_path):

@@ -12,6 +12,7 @@ from metier.errors import InputError, StepError
 from metier.records import Dialogue, Rejection
 from metier.stages import import_dialogues
 from metier.stages.import_dialogues import STAGE, ChatLogs, Config, operator, slices_of
+from tests.fixtures.command_line import metier
 from tests.fixtures.object_store import object_store, put
 from tests.fixtures.stage_alone import run_alone
 
@@ -98,6 +99,46 @@ def test_the_parts_of_a_file_give_each_of_its_rows_once(tmp_path, monkeypatch, s
     assert of_file(tmp_path, "log.jsonl", data) == whole
 
 
+def test_a_line_of_fifty_megabytes_is_one_rejection_and_is_not_read_to_its_end(tmp_path, ray_cluster):
+    long = json.dumps(chat("x" * 50_000_000)).encode() + b"\n"
+    (tmp_path / "log.jsonl").write_bytes(jsonl(GOOD[0], long, GOOD[1]))
+    artifact = run_alone(STAGE, Config(), tmp_path / "work", logs=ChatLogs(str(tmp_path / "log.jsonl")))
+    (lost,) = artifact.records(Rejection, "rejected")
+    assert (lost.reason, lost.evidence) == ("too_large", f"byte {len(jsonl(GOOD[0]))}: more than 1 MB")
+    assert len(lost.row) < 5_000
+    assert [one.question for one in artifact.records(Dialogue)] == ["How long is a leave? é", "How long is a break?"]
+
+
+def test_of_a_line_without_end_no_more_is_read_than_could_be_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_dialogues, "SLICE", 100_000)
+    (tmp_path / "log.jsonl").write_bytes(b"9" * 1_000_000)
+    logs, read = ChatLogs(str(tmp_path / "log.jsonl")), []
+
+    class Counted:
+        def __init__(self, place):
+            self._file = open(place, "rb")  # noqa: SIM115 (its user closes it)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self._file.close()
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def read(self, size):
+            data = self._file.read(size)
+            read.append(len(data))
+            return data
+
+    parts = [part for entry in logs.files() for part in slices_of(entry)]
+    monkeypatch.setattr(import_dialogues, "opened", Counted)
+    assert reasons(list(operator(Config(max_row_mb=0.2))(parts))) == ["too_large"]
+    assert len(parts) == 10
+    assert sum(read) < 1_000_000 + 200_000 + 100
+
+
 def test_parquet_is_read_group_by_group(tmp_path):
     rows = [chat(f"How long is leave {number}?") for number in range(5)]
     rows[3] = {"messages": [{"role": "user", "content": "Hello?"}]}
@@ -173,6 +214,15 @@ def test_the_stage_keeps_dialogues_and_counts_every_row(ray_cluster, tmp_path):
     assert artifact.manifest.counts.rejected == {"not_json": 1}
     assert [d.question for d in artifact.records(Dialogue)][-2:] == ["One?", "Two?"]
     assert str(tmp_path) not in "".join(r.row + r.evidence for r in artifact.records(Rejection, "rejected"))
+
+
+def test_parquet_without_the_column_is_one_line_of_the_command(ray_cluster, tmp_path):
+    pq.write_table(pa.table({"prompt": ["Hello?"]}), tmp_path / "a.parquet")
+    command = ("stage", "import_dialogues", "--input", tmp_path / "a.parquet", "--output", tmp_path / "out")
+    for more, reason in (((), "unknown_format"), (("--set", "format=sharegpt"), "missing_column")):
+        ran = metier(*command, *more)
+        assert ran.code == 2
+        assert f"no dialogue in them ({reason} 1)" in ran.err.splitlines()[-1]
 
 
 def test_logs_without_a_dialogue_are_the_users_fault(ray_cluster, tmp_path):
