@@ -1,4 +1,4 @@
-"""Writes a table again without some of its rows, in parallel: what a join over the whole table decided."""
+"""Writes a table again, in parallel, chunk by chunk: what a join over the whole table decided, such as which rows go."""
 
 from __future__ import annotations
 
@@ -30,13 +30,19 @@ def write_removal(
 
     `removed`: an Arrow table of `row` (its number in the whole table, rising), `reason` and `evidence`, one line a row.
     """
-    rows = sum(chunk.rows for chunk in chunks)
-    numbers: Sequence[int | None] = [None] if len(chunks) == 1 else range(len(chunks))
     folder, stage = context.output.folder, context.stage.name
-    written = [
-        tasks.call(_written, folder, number, stage, chunk, kind, removed)
-        for number, chunk in zip(numbers, chunks, strict=True)
-    ]
+    written = [tasks.call(_written, folder, n, stage, chunk, kind, removed) for n, chunk in numbered(chunks)]
+    return gathered(context, tasks, chunks, written)
+
+
+def numbered(chunks: Sequence[Chunk]) -> list[tuple[int | None, Chunk]]:
+    """Each chunk with the number of the part of a table that it is written as; a single one is the whole table."""
+    return [(None, chunks[0])] if len(chunks) == 1 else list(enumerate(chunks))
+
+
+def gathered(context: Context[Any], tasks: Tasks, chunks: Sequence[Chunk], written: Sequence[Handle]) -> Counts:
+    """Takes in what was written of each chunk: its shards, and how many of its rows were rejected for which reason."""
+    rows = sum(chunk.rows for chunk in chunks)
     reasons: collections.Counter[str] = collections.Counter()
     for chunk, (shards, found) in zip(chunks, tasks.results(written), strict=True):
         reasons.update(found)
