@@ -47,7 +47,7 @@ def lifecycle(e: Experiment) -> list[Step]:
     anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=worthy, names=names)
     dated = supersede.STAGE.step(c.supersede, on("supersede"), documents=anonymous)
     single = deduplicate.DOCUMENTS.step(c.deduplicate_documents, on("deduplicate_documents"), documents=dated)
-    documents = split.STAGE.step(c.split, on("split"), documents=single, clusters=single)
+    documents = split.STAGE.step(c.split, on("split"), documents=single, clusters=single, superseded=dated)
     passages = chunk.STAGE.step(c.chunk, on("chunk"), documents=documents)
     search = index.STAGE.step(c.index, on("index"), passages=passages, embedder=embedder)
     asked = questions.STAGE.step(c.questions, on("questions"), documents=documents, written=_file(e.exam))

@@ -95,8 +95,8 @@ class Writer:
         """Streams records into the table `name` (`kept`, `rejected`, ...); gives the number of rows."""
         from metier.lineage.shards import write_table
 
-        rows, ids = write_table(self.folder / f"{name}.parquet", kind, records)
-        self.add(Shard(f"{name}.parquet", rows, rows_total(ids)))
+        rows, total = write_table(self.folder / f"{name}.parquet", kind, records)
+        self.add(Shard(f"{name}.parquet", rows, total))
         return rows
 
     def add(self, shard: Shard) -> None:

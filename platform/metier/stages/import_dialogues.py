@@ -20,15 +20,14 @@ from metier.errors import InputError, StepError
 from metier.execution.dataflow import map_items, write_outcome
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.fingerprint import digest
-from metier.lineage.folder import Entry, file_or_entries, has_credentials, is_url, opened, size_of
+from metier.lineage.folder import Entry, file_or_entries, has_credentials, is_url, opened
+from metier.lineage.lines import MEGABYTE, lines_in, parts_of
 from metier.lineage.manifest import Counts
 from metier.records import Dialogue, Record, Rejection, rejection
 from metier.text.chat_formats import ChatFormat, UnreadableChat, messages_in
 
 NAME = "import_dialogues"
 SUFFIXES = {".jsonl", ".parquet"}
-MEGABYTE = 1_000_000
-SLICE = 16 * MEGABYTE  # bytes of JSONL that are read at once: what a worker holds in memory
 MOST_SHOWN = 2000  # characters of a row that is too large
 
 
@@ -105,17 +104,16 @@ class Row:
 
 def slices_of(entry: Entry) -> list[Slice]:
     """The parts of a file that are read at once; a file that is no log is one part, whose reader will say why."""
-    ends: list[int] = []
+    parts = [(0, 0)]
     try:
-        with opened(entry.place) as file:
-            if _suffix(entry.name) == ".parquet":
-                ends = list(range(1, pq.ParquetFile(file).num_row_groups + 1))
-            elif _suffix(entry.name) == ".jsonl":
-                ends = [*range(SLICE, size_of(file), SLICE), size_of(file)]
+        if _suffix(entry.name) == ".jsonl":
+            parts = parts_of(entry.place)
+        elif _suffix(entry.name) == ".parquet":
+            with opened(entry.place) as file:
+                parts = [(group, group + 1) for group in range(pq.ParquetFile(file).num_row_groups)] or parts
     except (OSError, pa.ArrowException):
         pass
-    starts = [0, *ends[:-1]]
-    return [Slice(uri=entry.name, place=entry.place, start=a, stop=b) for a, b in zip(starts, ends or [0], strict=True)]
+    return [Slice(uri=entry.name, place=entry.place, start=start, stop=stop) for start, stop in parts]
 
 
 def operator(config: Config) -> Callable[[list[Slice]], Iterator[Dialogue | Rejection]]:
@@ -158,23 +156,12 @@ def _rows(part: Slice, most: int) -> Iterator[Row]:
 
 
 def _json_rows(part: Slice, most: int) -> Iterator[Row]:
-    """The lines that begin in this part; the last of them may end in the next one."""
-    with opened(part.place) as file:
-        file.seek(max(part.start - 1, 0))
-        data = file.read(part.stop - file.tell())
-        if not data and not part.start:
-            raise UnreadableChat("empty", "0 bytes")
-        while not data.endswith(b"\n") and (more := file.read(MEGABYTE)):
-            rest, newline, _ = more.partition(b"\n")
-            data += rest + newline
-    at = part.start
-    if part.start:  # what stands before the first line's end began in the part before
-        begun, _, data = data.partition(b"\n")
-        at += len(begun)
-    for line in data.split(b"\n"):
+    number = 0
+    for number, (at, line) in enumerate(lines_in(part.place, part.start, part.stop), 1):
         if line.strip():
             yield _json_row(line, f"byte {at}", most)
-        at += len(line) + 1
+    if not number and not part.start:
+        raise UnreadableChat("empty", "0 bytes")
 
 
 def _json_row(line: bytes, at: str, most: int) -> Row:

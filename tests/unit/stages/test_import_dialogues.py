@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metier.errors import InputError, StepError
+from metier.lineage import lines
 from metier.records import Dialogue, Rejection
 from metier.stages import import_dialogues
 from metier.stages.import_dialogues import STAGE, ChatLogs, Config, operator, slices_of
@@ -94,7 +95,7 @@ def test_the_parts_of_a_file_give_each_of_its_rows_once(tmp_path, monkeypatch, s
     data = b"\xef\xbb\xbf" + jsonl(*GOOD, b"\n", b"{bad\n", chat("Last?")).rstrip(b"\n")
     whole = of_file(tmp_path, "log.jsonl", data)
     assert reasons(whole) == ["", "", "", "", "not_json", ""]
-    monkeypatch.setattr(import_dialogues, "SLICE", size)
+    monkeypatch.setattr(lines, "PART", size)
     assert of_file(tmp_path, "log.jsonl", data) == whole
 
 
@@ -151,7 +152,7 @@ def test_the_fingerprint_is_what_the_logs_hold_and_not_where_they_lie(tmp_path):
 
 
 def test_logs_in_a_bucket_are_read_where_they_lie(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_dialogues, "SLICE", 100)
+    monkeypatch.setattr(lines, "PART", 100)
     with object_store() as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
