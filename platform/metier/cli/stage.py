@@ -266,7 +266,7 @@ def _print_stage(console: Console, one: Stage[Any]) -> None:
     console.print(f"\n[bold]{one.name}[/]  {one.summary}", highlight=False)
     for key, wanted in one.inputs.items():
         kind = wanted.record.__name__ + " table" if wanted.record else "folder or name"
-        optional = ", optional" if wanted.optional else ""
+        optional = (", optional" if wanted.optional else "") + (", may be repeated" if wanted.many else "")
         console.print(f"  --input {key}=…  {kind}{optional}: {wanted.about}", highlight=False)
     table = Table(show_header=True, header_style="dim", box=None, padding=(0, 2))
     table.add_column("  --set", no_wrap=True)  # a key that is cut can't be typed

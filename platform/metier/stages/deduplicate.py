@@ -387,7 +387,7 @@ def stage_for(name: str, table: str, form: Form, config: type[Config]) -> Stage[
         summary=f"Removes exact and near-duplicate {table} (MinHash, LSH, every candidate verified).",
         config=config,
         inputs={
-            table: Input(table, record=form.kind),
+            table: Input(table, record=form.kind, many=True),
             "corpus": Input("earlier outputs of this stage, with signatures: new rows like theirs go", optional=True, many=True),
         },
         outputs={"kept": form.kind, "rejected": Rejection, "duplicates": Duplicate, "clusters": Sibling,

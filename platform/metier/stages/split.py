@@ -50,12 +50,17 @@ class Config(StageConfig):
         return self
 
 
+def drawn(family: str, seed: int) -> float:
+    """A number in [0, 1) that depends on nothing else."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}\0{family}".encode(), digest_size=8).digest(), "big") / 2**64
+
+
 def side(family: str, config: Config) -> Split:
     """The side of a family: train, dev or final."""
-    drawn = int.from_bytes(hashlib.blake2b(f"{config.seed}\0{family}".encode(), digest_size=8).digest(), "big") / 2**64
-    if drawn < config.train_fraction:
+    place = drawn(family, config.seed)
+    if place < config.train_fraction:
         return "train"
-    return "dev" if drawn < config.train_fraction + config.dev_fraction else "final"
+    return "dev" if place < config.train_fraction + config.dev_fraction else "final"
 
 
 def family_of(document: Document) -> str:
