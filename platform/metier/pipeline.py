@@ -144,7 +144,10 @@ def _logs(e: Experiment, names: Source | None) -> list[Step]:
     c, on = e.stages, e.resources.of
     logs = import_dialogues.ChatLogs(e.dialogues)
     read = import_dialogues.STAGE.step(c.import_dialogues, on("import_dialogues"), logs=logs)
-    return [read, anonymise.DIALOGUES.step(c.anonymise, on("anonymise"), name="anonymise_logs", dialogues=read, names=names)]
+    return [
+        read,
+        anonymise.DIALOGUES.step(c.anonymise, on("anonymise"), name="anonymise_logs", dialogues=read, names=names),
+    ]
 
 
 def _file(path: str) -> Source | None:

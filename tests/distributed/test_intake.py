@@ -13,7 +13,9 @@ from metier.lineage.shards import to_table
 from metier.records import Document
 from tests.fixtures.command_line import metier, refused
 
-ROWS = [Document(uri=f"{n}.md", title=f"Rule {n}", text=f"Rule {n} says how a branch keeps its books.") for n in range(60)]
+ROWS = [
+    Document(uri=f"{n}.md", title=f"Rule {n}", text=f"Rule {n} says how a branch keeps its books.") for n in range(60)
+]
 
 
 def write(path, rows):

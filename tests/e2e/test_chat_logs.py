@@ -28,10 +28,20 @@ def road(tmp_path_factory):
     exam = next(iter(Store(store).latest("questions").records(Question)))
     logs = folder / "chats"
     logs.mkdir()
-    said = [chat(f"Whom do I ask about {one} at the branch?", f"For {one} write to {MAIL} in the morning.") for one in ASKED[:5]]
-    (logs / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*said, said[0], chat(exam.prompt, "No idea.")]))
-    turns = [[{"from": "human", "value": f"Who pays for the {one} in the office?"}, {"from": "gpt", "value": f"The office pays for {one}."}]
-             for one in ASKED[5:]]  # fmt: skip
+    said = [
+        chat(f"Whom do I ask about {one} at the branch?", f"For {one} write to {MAIL} in the morning.")
+        for one in ASKED[:5]
+    ]
+    (logs / "a.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in [*said, said[0], chat(exam.prompt, "No idea.")])
+    )
+    turns = [
+        [
+            {"from": "human", "value": f"Who pays for the {one} in the office?"},
+            {"from": "gpt", "value": f"The office pays for {one}."},
+        ]
+        for one in ASKED[5:]
+    ]
     (logs / "b.jsonl").write_text("".join(json.dumps({"conversations": row}) + "\n" for row in turns))
     tree = yaml.safe_load(file.read_text())
     tree["dialogues"] = [{"folder": "chats", "glob": "*.jsonl"}]
@@ -58,14 +68,18 @@ def test_the_pairs_reach_training_and_validation_closed_book_and_anonymous(road)
 
 
 def test_a_copy_and_an_exam_question_are_rejected_with_their_reason(road):
-    lost = {step: [r for r in road.latest(step).records(Rejection, "rejected") if '"production"' in r.row]
-            for step in ("deduplicate", "decontaminate")}  # fmt: skip
+    lost = {
+        step: [r for r in road.latest(step).records(Rejection, "rejected") if '"production"' in r.row]
+        for step in ("deduplicate", "decontaminate")
+    }
     assert [r.reason for r in lost["deduplicate"]] == ["exact_duplicate"]
     assert [r.reason for r in lost["decontaminate"]] == ["exam_copy"]
 
 
 def test_every_row_of_both_roads_is_counted(road):
-    counts = {step: road.latest(step).manifest.counts for step in ("anonymise_dialogues", "anonymise_logs", "deduplicate")}
+    counts = {
+        step: road.latest(step).manifest.counts for step in ("anonymise_dialogues", "anonymise_logs", "deduplicate")
+    }
     assert counts["deduplicate"].read == counts["anonymise_dialogues"].kept + counts["anonymise_logs"].kept
     assert counts["anonymise_logs"].kept == len(ASKED) + 2
 
@@ -74,5 +88,13 @@ def test_the_way_of_a_pair_is_told(road):
     one = next(d for d in real(road, "blend") if "EMAIL" in d.answer)
     way = json.loads(metier_process("data", "why", one.root_id, "--store", road.root, "--json"))
     steps = {stop["step"]: stop for stop in way["stops"]}
-    assert list(steps) == ["import_dialogues", "anonymise_logs", "deduplicate", "filter", "review", "decontaminate", "blend"]
+    assert list(steps) == [
+        "import_dialogues",
+        "anonymise_logs",
+        "deduplicate",
+        "filter",
+        "review",
+        "decontaminate",
+        "blend",
+    ]
     assert all(stop["kept"] or stop["made"] for stop in steps.values())

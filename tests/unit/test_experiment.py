@@ -78,7 +78,10 @@ def test_relative_paths_are_seen_from_the_file(read, tmp_path):
         models: {base: ./model, teacher: owner/name, embedder: all-minilm-l6-v2, names: ./people}
         """)
     assert [s.folder for s in experiment.sources] == [str(tmp_path / "docs"), "/else/where"]
-    assert [(d.folder, d.glob) for d in experiment.dialogues] == [(str(tmp_path / "chats"), "2025/*"), ("s3://logs/chats", "**/*")]
+    assert [(d.folder, d.glob) for d in experiment.dialogues] == [
+        (str(tmp_path / "chats"), "2025/*"),
+        ("s3://logs/chats", "**/*"),
+    ]
     assert experiment.exam == str(tmp_path / "exams" / "a.yaml")
     assert Path(experiment.verdicts).resolve() == (tmp_path.parent / "v.jsonl").resolve()
     assert experiment.models.base == str(tmp_path / "model")

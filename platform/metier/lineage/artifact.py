@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from metier.errors import InputError, StepError
-from metier.lineage.fingerprint import digest, file_digest, rows_digest, rows_total
+from metier.lineage.fingerprint import digest, file_digest, rows_digest
 from metier.lineage.manifest import MANIFEST, Counts, FileEntry, Manifest, flush
 from metier.records import Record
 

@@ -186,11 +186,12 @@ def _rows(part: Slice, most: int) -> Iterator[Row]:
 
 
 def _json_rows(part: Slice, most: int) -> Iterator[Row]:
-    number = 0
-    for number, (at, line) in enumerate(lines_in(part.place, part.start, part.stop), 1):
+    empty = part.start == 0
+    for at, line in lines_in(part.place, part.start, part.stop):
+        empty = False
         if line.strip():
             yield _json_row(line, f"byte {at}", most)
-    if not number and not part.start:
+    if empty:
         raise UnreadableChat("empty", "0 bytes")
 
 

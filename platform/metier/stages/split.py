@@ -75,8 +75,8 @@ def operator(config: Config, joined: Mapping[str, str]) -> Callable[[list[Docume
 
     def apply(documents: list[Document]) -> Iterator[Document | Rejection]:
         for document in documents:
-            wording = family_of(document)
-            yield document.derive(Document, split=side(joined.get(digest(wording), wording), config))
+            said = family_of(document)
+            yield document.derive(Document, split=side(joined.get(digest(said), said), config))
 
     return apply
 
@@ -117,8 +117,8 @@ def joined_families(context: Context[Config]) -> dict[str, str]:
     chunks = chunks_of(context, "documents")
     tasks = tasks_for(context, chunks)
     for found in tasks.results([tasks.call(related, chunk, pa.array(ids)) for chunk in chunks]):
-        for document, root, wording in found:
-            pairs.append(((ROOT, root), (WORDING, wording)))
+        for document, root, said in found:
+            pairs.append(((ROOT, root), (WORDING, said)))
             if document in cluster_of:
                 pairs.append(((ROOT, root), (CLUSTER, cluster_of[document])))
     return {name: family for (kind, name), (_, family) in lowest(pairs).items() if kind == WORDING}

@@ -180,9 +180,8 @@ def run(context: Context[Config]) -> Counts:
         tasks.call(succeeded, config, dealing[group], *(part[group] for part in candidates)) for group in range(groups)
     ]
     found = tasks.call(in_order, *verdicts)
-    counts = gathered(
-        context, tasks, chunks, [tasks.call(written, folder, number, chunk, found) for number, chunk in numbered(chunks)]
-    )
+    handles = [tasks.call(written, folder, number, chunk, found) for number, chunk in numbered(chunks)]
+    counts = gathered(context, tasks, chunks, handles)
     for shard in tasks.results([tasks.call(listed, folder, found)]):
         context.output.add(shard)
     return counts

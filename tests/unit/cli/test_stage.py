@@ -106,7 +106,11 @@ def test_several_tables_of_one_input_are_one(ray_cluster, pairs, tmp_path):
     other = write_pairs(tmp_path / "other.jsonl", "It is 12 weeks.", "It is 9 years.")
     out = tmp_path / "out"
     assert metier("stage", "deduplicate", "--input", pairs, "--input", other, "--output", out).code == 0
-    assert {d.answer for d in Artifact(out).records(Dialogue)} == {"It is 30 days.", "It is 12 weeks.", "It is 9 years."}
+    assert {d.answer for d in Artifact(out).records(Dialogue)} == {
+        "It is 30 days.",
+        "It is 12 weeks.",
+        "It is 9 years.",
+    }
     assert Artifact(out).manifest.counts.rejected == {"exact_duplicate": 1}
 
 

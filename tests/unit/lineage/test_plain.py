@@ -119,13 +119,19 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path):
     (tmp_path / "in.parquet").mkdir()
     for name, rows in (("a", pages(6)[:2]), ("b", pages(6)[2:])):
         write_table(tmp_path / "in.parquet" / f"{name}.parquet", Document, rows)
-    assert [(part.start, part.stop, part.first) for part in slices_of(Document, tmp_path / "in.parquet")] == [(0, 1, 0), (0, 1, 2)]
+    assert [(part.start, part.stop, part.first) for part in slices_of(Document, tmp_path / "in.parquet")] == [
+        (0, 1, 0),
+        (0, 1, 2),
+    ]
     assert list(read_plain(Document, tmp_path / "in.parquet")) == pages(6)
 
 
 @pytest.mark.parametrize(
     ("columns", "said"),
-    [({"uri": [1], "title": [1]}, "in.parquet: column text is missing"), ({"uri": [""], "colour": [1]}, "unknown column 'colour'")],
+    [
+        ({"uri": [1], "title": [1]}, "in.parquet: column text is missing"),
+        ({"uri": [""], "colour": [1]}, "unknown column 'colour'"),
+    ],
 )
 def test_the_columns_of_parquet_are_looked_at_before_any_row(tmp_path, columns, said):
     pq.write_table(pa.table(columns), tmp_path / "in.parquet")

@@ -118,7 +118,11 @@ def test_clusters_and_versions_that_share_a_document_are_one_family(tmp_path):
     pairs = zip(pages[:20], pages[20:], strict=True)
     siblings = [Sibling(sibling=d.id, cluster=one.id) for one, other in pairs for d in (one, other)]
     one, other, both = (
-        sides(tmp_path / name, pages, **{key: rows for key, rows in (("clusters", siblings), ("superseded", chain)) if key in name})
+        sides(
+            tmp_path / name,
+            pages,
+            **{key: rows for key, rows in (("clusters", siblings), ("superseded", chain)) if key in name},
+        )
         for name in ("superseded", "clusters", "clusters superseded")
     )
     assert (len(set(one[:20])), len(set(one))) == (1, 3)

@@ -58,7 +58,11 @@ def test_documents_of_one_day_have_no_order():
 
 
 def test_of_two_that_follow_on_one_day_the_more_alike_does():
-    rows = [("Rule", "2023-01-01", BODY), ("Rule", "2024-01-01", f"{BODY} {OTHER}"), ("Rule", "2024-01-01", f"{BODY} Yes.")]
+    rows = [
+        ("Rule", "2023-01-01", BODY),
+        ("Rule", "2024-01-01", f"{BODY} {OTHER}"),
+        ("Rule", "2024-01-01", f"{BODY} Yes."),
+    ]
     assert found(*rows) == {"0": ("2", "2024-01-01")}
 
 
