@@ -222,7 +222,7 @@ def record_from(kind: type[R], row: dict[str, Any]) -> R:
     return cast(R, _from_mapping(kind, row, ""))
 
 
-def unfit_columns(kind: type[Record], names: Collection[str]) -> str:
+def unfit_columns(kind: type, names: Collection[str]) -> str:
     """Why no table of these columns holds records of this type, in words; empty where one may."""
     missing = [field.name for field in dataclasses.fields(kind) if _is_required(field) and field.name not in names]
     return _unknown(names, _hints(kind)) or (f"column {missing[0]} is missing" if missing else "")
