@@ -15,8 +15,8 @@ PASSAGES = [Passage(uri=f"u{i}", title=f"u{i}", section="", text="The same words
 def test_an_index_made_by_workers_is_that_of_one_process(ray_cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(index, "PART_ROWS", 50)
     alone = run_alone(index.STAGE, index.Config(), tmp_path / "alone", passages=PASSAGES, embedder=EMBEDDER)
-    parted = run_alone(index.STAGE, index.Config(), tmp_path / "parted", batch_rows=1, passages=PASSAGES[::-1],
-                       embedder=EMBEDDER)  # fmt: skip
+    parted = run_alone(index.STAGE, index.Config(), tmp_path / "parted", batch_rows=1, cpus=4,
+                       passages=PASSAGES[::-1], embedder=EMBEDDER)  # fmt: skip
     assert alone.manifest.counts.kept == parted.manifest.counts.kept == 150
     assert alone.fingerprint == parted.fingerprint
     embedder = Embedder(EMBEDDER.location)

@@ -12,7 +12,7 @@ from metier.records import Dialogue, Question, Rejection
 from tests.fixtures.tiny_experiment import make_tiny_experiment, metier_process
 
 ASKED = ("lunch", "parking", "printers", "badges", "coffee", "travel", "laptops", "phones", "heating", "plants")
-MAIL = "jane.miller@acme-bank.example"
+MAIL = "jane.miller@acme-bank.com"
 
 
 def chat(question: str, answer: str) -> dict:
@@ -33,7 +33,7 @@ def road(tmp_path_factory):
         for one in ASKED[:5]
     ]
     (logs / "a.jsonl").write_text(
-        "".join(json.dumps(row) + "\n" for row in [*said, said[0], chat(exam.prompt, "No idea.")])
+        "".join(json.dumps(row) + "\n" for row in [*said, said[0], chat(exam.prompt, exam.reference)])
     )
     turns = [
         [

@@ -56,7 +56,7 @@ def test_each_form_becomes_a_production_dialogue(tmp_path):
         "How long is a leave?",
         "How long?",
     ]
-    assert {(one.task, one.source, one.split) for one in found} == {("support", "production", "")}
+    assert {(one.task, one.source, one.split) for one in found} == {("support", "production", "train")}
 
 
 def test_a_row_that_is_no_dialogue_is_rejected_with_its_place_and_its_text(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metier.records import ApiObject, Dialogue, Document, Message, Rejection
@@ -70,6 +70,7 @@ def test_pairs_of_a_superseded_document_are_rejected_with_it(tmp_path):
     assert [d.root_id for d in out.records(Dialogue)] == [new.id]
 
 
+@settings(max_examples=25)  # each writes an artifact
 @given(
     st.lists(
         st.builds(

@@ -81,4 +81,8 @@ def test_the_order_of_the_documents_does_not_matter(rows):
     def pairs(order):
         return found(*(("Rule", day, BODY.format(n)) for day, n in order), ids=[str(n) for _, n in order])
 
-    assert pairs(rows) == pairs(sorted(rows)) == {"3": ("4", "2024-06-01"), "4": ("5", "2025-01-01"), "7": ("5", "2025-01-01")}
+    assert (
+        pairs(rows)
+        == pairs(sorted(rows))
+        == {"3": ("4", "2024-06-01"), "4": ("5", "2025-01-01"), "7": ("5", "2025-01-01")}
+    )
