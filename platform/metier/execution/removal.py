@@ -1,4 +1,4 @@
-"""Writes a table again without some of its rows, in parallel: what a join over the whole table decided."""
+"""Writes a table again, in parallel, chunk by chunk: what a join over the whole table decided, such as which rows go."""
 
 from __future__ import annotations
 
