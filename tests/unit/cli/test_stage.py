@@ -104,6 +104,18 @@ def test_the_output_of_one_stage_is_the_input_of_the_next(deduplicated, tmp_path
     assert made.receipts()[-1]["resources"]["batch_rows"] == 7
 
 
+def test_several_tables_of_one_input_are_one(ray_cluster, pairs, tmp_path):
+    other = write_pairs(tmp_path / "other.jsonl", "It is 12 weeks.", "It is 9 years.")
+    out = tmp_path / "out"
+    assert metier("stage", "deduplicate", "--input", pairs, "--input", other, "--output", out).code == 0
+    assert {d.answer for d in Artifact(out).records(Dialogue)} == {
+        "It is 30 days.",
+        "It is 12 weeks.",
+        "It is 9 years.",
+    }
+    assert Artifact(out).manifest.counts.rejected == {"exact_duplicate": 1}
+
+
 def test_a_stage_may_write_over_its_own_output_and_over_no_other(ray_cluster, pairs, tmp_path):
     command = ("--input", pairs, "--output", tmp_path / "out")
     metier("stage", "review", *command)
@@ -139,7 +151,8 @@ def test_inputs_that_are_missing_or_no_tables_are_refused(pairs, tmp_path):
     command = ("stage", "deduplicate", "--output", tmp_path / "out")
     (tmp_path / "empty.jsonl").touch()
     assert "--input dialogues=PATH is needed (dialogues)" in refused(*command)
-    assert "--input dialogues is given twice" in refused(*command, "--input", pairs, "--input", f"dialogues={pairs}")
+    twice = ("--input", pairs, "--input", f"dialogues={pairs}")
+    assert "--input dialogues is given twice" in refused("stage", "filter", "--output", tmp_path / "out", *twice)
     assert "there is no such file" in refused(*command, "--input", tmp_path / "none.jsonl")
     assert "the table is empty" in refused(*command, "--input", tmp_path / "empty.jsonl")
     assert "a table is .jsonl or .parquet" in refused(*command, "--input", tmp_path)
