@@ -17,18 +17,26 @@ def parts_of(place: str) -> list[tuple[int, int]]:
     return [(start, min(start + PART, size)) for start in range(0, max(size, 1), PART)]
 
 
-def lines_in(place: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-    """The lines that begin in a part, each with the byte at which it does; the last may end behind the part. Raises OSError."""
+def lines_in(place: str, start: int, stop: int, most: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """The lines that begin in a part, each with the byte at which it does; the last may end behind the part. Raises OSError.
+
+    `most`: bytes of a line behind the part from which its end is not looked for; what was read of it is longer than that.
+    """
     with opened(place) as file:
         file.seek(max(start - 1, 0))
-        pieces = [file.read(stop - file.tell())]
-        while pieces[-1] and not pieces[-1].endswith(b"\n"):
-            rest, newline, _ = file.read(MEGABYTE).partition(b"\n")
+        data, at = file.read(stop - file.tell()), start
+        whole = not data or data.endswith(b"\n")
+        if start:  # what stands before the first line's end began in the part before
+            begun, newline, data = data.partition(b"\n")
+            at += len(begun)
+            if not newline:  # and goes on: to read it to its end in every part would take for ever
+                return
+        pieces, behind = [data], 0
+        while not whole and (most is None or behind <= most) and (more := file.read(MEGABYTE)):
+            rest, newline, _ = more.partition(b"\n")
             pieces.append(rest + newline)
-    data, at = b"".join(pieces), start
-    if start:  # what stands before the first line's end began in the part before
-        begun, _, data = data.partition(b"\n")
-        at += len(begun)
+            behind, whole = behind + len(rest), bool(newline)
+    data = b"".join(pieces)
     for line in data.split(b"\n") if data else ():
         yield at, line
         at += len(line) + 1
