@@ -2,9 +2,9 @@
 
     python -m benchmarks.near_duplicates.scaling --rows 10000 --rows 100000 --rows 1000000
 
-For each size the stage runs twice, each in a process of its own: bare, in that process alone; and over a Ray that was started
-there before and has done a small table. CPU seconds are those of the process and of all that it started. Both must make the
-same rows. `--juicer PYTHON`: Data-Juicer's deduplicator on Ray beside them, by an interpreter that has it.
+For each size the stage runs twice, each in a process of its own: bare, chunk after chunk in that process; and over a Ray
+that was started there before and has done a small table. CPU seconds are those of the process and of all that it started.
+Both must make the same rows. `--juicer PYTHON`: Data-Juicer's deduplicator on Ray beside them, by an interpreter that has it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from benchmarks.near_duplicates.watch import Watch
 
 WARM = 40_000
 MOST_JUICER = 100_000
-BARE_ROWS, RAY_ROWS = 100_000, 256  # batch_rows: one chunk, or chunks of 16,384 rows
 
 
 def as_artifact(texts: Path, folder: Path) -> Any:
@@ -58,19 +57,17 @@ def run_one(way: str, warm: Path, texts: Path) -> dict[str, Any]:
     import contextlib
 
     from metier.config import Resources
-    from metier.execution.runner import execute
+    from metier.execution.runner import Silent, execute
     from metier.execution.session import local_ray
     from metier.execution.step import Step
+    from metier.execution.tasks import Here
     from metier.lineage.artifact import Writer
-    from metier.stages.deduplicate import DOCUMENTS, DocumentConfig
+    from metier.stages import deduplicate
 
-    class Silent:
-        def started(self, step: Any) -> None: ...
-        def progress(self, *_: Any) -> None: ...
-        def finished(self, *_: Any) -> None: ...
-
-    resources = Resources(batch_rows=BARE_ROWS if way == "bare" else RAY_ROWS)
-    step = Step(name="deduplicate", stage=DOCUMENTS, config=DocumentConfig(), resources=resources, inputs={})
+    if way == "bare":
+        deduplicate.tasks_for = lambda *_: Here()  # type: ignore[assignment]
+    config = deduplicate.DocumentConfig()
+    step = Step(name="deduplicate", stage=deduplicate.DOCUMENTS, config=config, resources=Resources(), inputs={})
 
     def run(folder: Path, given: Any) -> Any:
         return execute(step, {"documents": given}, {"documents": given.fingerprint}, Writer(folder), Silent())

@@ -106,7 +106,7 @@ def serve(handle: int) -> None:
         _limit(resource.RLIMIT_AS, megabytes * MEGABYTE)
         answer: tuple[Any, Exception | None]
         try:
-            answer: tuple[Any, Exception | None] = function(*arguments), None
+            answer = function(*arguments), None
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
         except Exception as error:
