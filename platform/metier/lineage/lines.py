@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from metier.lineage.folder import opened, size_of
 
@@ -17,21 +18,36 @@ def parts_of(place: str) -> list[tuple[int, int]]:
     return [(start, min(start + PART, size)) for start in range(0, max(size, 1), PART)]
 
 
-def lines_in(place: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-    """The lines that begin in a part, each with the byte at which it does; the last may end behind the part. Raises OSError."""
+def lines_in(place: str, start: int, stop: int, most: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """The lines that begin in a part, each with the byte at which it does. Raises OSError.
+
+    The last may end behind the part. `most`: bytes that are read there; who rejects longer lines need not have the whole one.
+    """
     with opened(place) as file:
         file.seek(max(start - 1, 0))
-        pieces = [file.read(stop - file.tell())]
-        while pieces[-1] and not pieces[-1].endswith(b"\n"):
-            rest, newline, _ = file.read(MEGABYTE).partition(b"\n")
-            pieces.append(rest + newline)
-    data, at = b"".join(pieces), start
-    if start:  # what stands before the first line's end began in the part before
-        begun, _, data = data.partition(b"\n")
-        at += len(begun)
+        data, at = file.read(stop - file.tell()), start
+        whole = not data or data.endswith(b"\n")
+        if start:  # what stands before the first line's end began in the part before
+            begun, newline, data = data.partition(b"\n")
+            at += len(begun)
+            if not newline:
+                return
+        if not whole:
+            data += _rest_of_line(file, most)
     for line in data.split(b"\n") if data else ():
         yield at, line
         at += len(line) + 1
+
+
+def _rest_of_line(file: BinaryIO, most: int | None) -> bytes:
+    """What follows up to the line's end, at most `most` bytes and one more."""
+    pieces, newline = list[bytes](), b""
+    while not newline and (data := file.read(MEGABYTE if most is None else most + 1)):
+        rest, newline, _ = data.partition(b"\n")
+        pieces.append(rest + newline)
+        if most is not None:
+            break
+    return b"".join(pieces)
 
 
 def line_number(place: str, at: int) -> int:

@@ -187,7 +187,7 @@ def _rows(part: Slice, most: int) -> Iterator[Row]:
 
 def _json_rows(part: Slice, most: int) -> Iterator[Row]:
     empty = part.start == 0
-    for at, line in lines_in(part.place, part.start, part.stop):
+    for at, line in lines_in(part.place, part.start, part.stop, most):
         empty = False
         if line.strip():
             yield _json_row(line, f"byte {at}", most)

@@ -24,7 +24,7 @@ from metier.records import Dialogue, Document, Passage, Question, Record, Reject
 from metier.retrieval.embedding import EmbedderSource
 from metier.stages import blend, index, ingest, train
 from metier.stages.catalogue import STAGES
-from metier.stages.import_dialogues import ChatLogs
+from metier.stages.import_dialogues import logs_at
 from metier.training import worker
 from tests.fixtures.nasty_records import DAYS, ODD, PROSE, tables, texts
 from tests.fixtures.stage_alone import dialogue, run_alone
@@ -258,7 +258,7 @@ def test_each_line_of_a_log_is_a_dialogue_or_a_rejection(ray_cluster, logs):
         for number, log in enumerate([*logs, [SOUND_LINE]]):
             (place / "logs" / f"{number}.jsonl").write_bytes(b"\n".join(log))
         stage = STAGES["import_dialogues"]
-        artifact = run_alone(stage, stage.config(), place, logs=ChatLogs(str(place / "logs")))
+        artifact = run_alone(stage, stage.config(), place, logs=logs_at(str(place / "logs")))
         kept = list(artifact.records(Dialogue))
         rejected = checked(artifact, kept, "import_dialogues")
         written = [[line for line in log if line.strip()] for log in logs]

@@ -103,7 +103,7 @@ def test_the_parts_of_a_file_give_each_of_its_rows_once(tmp_path, monkeypatch, s
 def test_a_line_of_fifty_megabytes_is_one_rejection_and_is_not_read_to_its_end(tmp_path, ray_cluster):
     long = json.dumps(chat("x" * 50_000_000)).encode() + b"\n"
     (tmp_path / "log.jsonl").write_bytes(jsonl(GOOD[0], long, GOOD[1]))
-    artifact = run_alone(STAGE, Config(), tmp_path / "work", logs=ChatLogs(str(tmp_path / "log.jsonl")))
+    artifact = run_alone(STAGE, Config(), tmp_path / "work", logs=logs_at(str(tmp_path / "log.jsonl")))
     (lost,) = artifact.records(Rejection, "rejected")
     assert (lost.reason, lost.evidence) == ("too_large", f"byte {len(jsonl(GOOD[0]))}: more than 1 MB")
     assert len(lost.row) < 5_000
@@ -111,9 +111,9 @@ def test_a_line_of_fifty_megabytes_is_one_rejection_and_is_not_read_to_its_end(t
 
 
 def test_of_a_line_without_end_no_more_is_read_than_could_be_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_dialogues, "SLICE", 100_000)
+    monkeypatch.setattr(lines, "PART", 100_000)
     (tmp_path / "log.jsonl").write_bytes(b"9" * 1_000_000)
-    logs, read = ChatLogs(str(tmp_path / "log.jsonl")), []
+    logs, read = logs_at(str(tmp_path / "log.jsonl")), []
 
     class Counted:
         def __init__(self, place):
@@ -134,7 +134,7 @@ def test_of_a_line_without_end_no_more_is_read_than_could_be_kept(tmp_path, monk
             return data
 
     parts = [part for entry in logs.files() for part in slices_of(entry)]
-    monkeypatch.setattr(import_dialogues, "opened", Counted)
+    monkeypatch.setattr(lines, "opened", Counted)
     assert reasons(list(operator(Config(max_row_mb=0.2))(parts))) == ["too_large"]
     assert len(parts) == 10
     assert sum(read) < 1_000_000 + 200_000 + 100
