@@ -7,7 +7,7 @@ some verify candidates. Where a library stops at candidates, the same union-find
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +43,33 @@ def _grams(text: str) -> set[str]:
 
 
 def metier(path: Path) -> np.ndarray:
-    """The operator of `stages/deduplicate.py` in one process: exact verification, one representative a cluster."""
+    """The operator of `stages/deduplicate.py` in one process, in its way: the table is read in pieces, and its candidates
+    once more; exact verification; a row that stays for each that goes."""
+    import pyarrow as pa
+
     from metier.text import similarity
     from metier.text.minhash import band_keys, lsh_shape
     from metier.text.shingles import Sets, shingle_sets, texts_of
     from metier.text.similarity import Buckets, buckets_of, deduplicated
 
-    column = pq.read_table(path, columns=["text"], use_threads=False)["text"]
+    file = pq.ParquetFile(path)
+
+    def pieces() -> Iterator[pa.ChunkedArray]:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=["text"], use_threads=False)["text"]
+
     keys = np.concatenate(
-        [band_keys(texts_of(chunk), WIDTH, *lsh_shape(0.8, PERMUTATIONS)) for chunk in column.chunks], axis=1
+        [band_keys(texts_of(piece), WIDTH, *lsh_shape(0.8, PERMUTATIONS)) for piece in pieces()], axis=1
     )
     rows = keys.shape[1]
     candidates, (buckets,) = similarity.dealt(rows, Buckets.of([buckets_of(band) for band in keys]), 1)
-    texts = column.take(candidates.rows)
-    sets = Sets.of([shingle_sets(texts_of(chunk), WIDTH) for chunk in texts.chunks])
-    outcome = deduplicated(
-        buckets, sets, np.arange(len(candidates.rows)), np.zeros(len(candidates.rows), bool), 0.8, 0.7
-    )
+    sets, first = list[Sets](), 0
+    for piece in pieces():
+        own = pa.array(candidates.between(first, first + len(piece)).rows - first)
+        sets.append(shingle_sets(texts_of(piece.take(own)), WIDTH))
+        first += len(piece)
+    number = len(candidates.rows)
+    outcome = deduplicated(buckets, Sets.of(sets), np.arange(number), np.zeros(number, bool), 0.8, 0.7)
     kept_by = np.arange(rows)
     gone = outcome.kept_by >= 0
     kept_by[candidates.rows[gone]] = candidates.rows[outcome.kept_by[gone]]

@@ -176,6 +176,7 @@ def _kept_aside(output: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        shutil.rmtree(output, ignore_errors=True)  # half an output, which would be in the next attempt's way
         _bring_back(output)
         raise
     shutil.rmtree(_aside(output), ignore_errors=True)

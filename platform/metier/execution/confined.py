@@ -104,6 +104,7 @@ def serve(handle: int) -> None:
             return
         _limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + seconds)
         _limit(resource.RLIMIT_AS, megabytes * MEGABYTE)
+        answer: tuple[Any, Exception | None]
         try:
             answer: tuple[Any, Exception | None] = function(*arguments), None
         except MemoryError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from metier.lineage.folder import opened, size_of
 
@@ -19,9 +18,9 @@ def parts_of(place: str) -> list[tuple[int, int]]:
 
 
 def lines_in(place: str, start: int, stop: int, most: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """The lines that begin in a part, each with the byte at which it does. Raises OSError.
+    """The lines that begin in a part, each with the byte at which it does; the last may end behind the part. Raises OSError.
 
-    The last may end behind the part. `most`: bytes that are read there; who rejects longer lines need not have the whole one.
+    `most`: bytes of a line behind the part from which its end is not looked for; what was read of it is longer than that.
     """
     with opened(place) as file:
         file.seek(max(start - 1, 0))
@@ -30,24 +29,17 @@ def lines_in(place: str, start: int, stop: int, most: int | None = None) -> Iter
         if start:  # what stands before the first line's end began in the part before
             begun, newline, data = data.partition(b"\n")
             at += len(begun)
-            if not newline:
+            if not newline:  # and goes on: to read it to its end in every part would take for ever
                 return
-        if not whole:
-            data += _rest_of_line(file, most)
+        pieces, behind = [data], 0
+        while not whole and (most is None or behind <= most) and (more := file.read(MEGABYTE)):
+            rest, newline, _ = more.partition(b"\n")
+            pieces.append(rest + newline)
+            behind, whole = behind + len(rest), bool(newline)
+    data = b"".join(pieces)
     for line in data.split(b"\n") if data else ():
         yield at, line
         at += len(line) + 1
-
-
-def _rest_of_line(file: BinaryIO, most: int | None) -> bytes:
-    """What follows up to the line's end, at most `most` bytes and one more."""
-    pieces, newline = list[bytes](), b""
-    while not newline and (data := file.read(MEGABYTE if most is None else most + 1)):
-        rest, newline, _ = data.partition(b"\n")
-        pieces.append(rest + newline)
-        if most is not None:
-            break
-    return b"".join(pieces)
 
 
 def line_number(place: str, at: int) -> int:

@@ -232,6 +232,14 @@ def test_a_stage_that_fails_leaves_its_earlier_output_as_it_was(ray_cluster, pai
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
+def test_a_stage_that_fails_leaves_nothing_in_the_way_of_the_next_attempt(ray_cluster, pairs, tmp_path):
+    out, logs = tmp_path / "out", write_pairs(tmp_path / "logs.jsonl", "It is 30 days.")
+    command = ("stage", "import_dialogues", "--input", logs, "--output", out)
+    assert metier(*command, "--set", "format=sharegpt").code == 2
+    assert not out.exists()
+    assert metier(*command).code == 0
+
+
 def test_an_input_inside_the_output_is_refused(ray_cluster, pairs, tmp_path):
     out = tmp_path / "out"
     assert metier("stage", "review", "--input", pairs, "--output", out).code == 0

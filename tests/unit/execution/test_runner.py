@@ -10,7 +10,7 @@ import pytest
 
 from metier.errors import InputError, MachineError, StepError
 from metier.execution.plan import make_plan
-from metier.execution.runner import run_plan
+from metier.execution.runner import run_plan, run_step
 from metier.lineage.manifest import Counts
 from metier.lineage.store import Store
 from metier.records import Document
@@ -124,3 +124,11 @@ def test_what_another_run_made_since_the_plan_is_reused_and_not_cleared_away(sto
     made = run_plan(plan, store, Recorder())
     assert make_plan([toy_pipeline()], store)[0].action == "reuse"
     assert all(f.path and (made["write"].folder / f.path).exists() for f in made["write"].manifest.files)
+
+
+def test_one_step_is_made_with_all_that_it_needs_or_found(store):
+    made = run_step(toy_pipeline(), store)
+    assert made.manifest.step == "keep"
+    assert len(list(made.records(Document))) == 3
+    before = (made.folder / "manifest.json").stat().st_mtime_ns
+    assert (run_step(toy_pipeline(), store).folder / "manifest.json").stat().st_mtime_ns == before

@@ -166,3 +166,9 @@ def test_order_changes_nothing_and_a_seed_does(blended):
 def test_nothing_to_train_on_is_said(blended):
     with pytest.raises(StepError, match="no dialogue is left"):
         blended([d for d in pairs() if d.split != "train"])
+
+
+def test_a_row_that_the_table_holds_twice_is_blended_once(blended):
+    kept, validation, lost = rows_of(blended([*pairs(), *pairs()[:2]]))
+    assert (len(kept), len(validation)) == (20, 8)
+    assert sum(one.reason == blend.REPEATED for one in lost) == 2

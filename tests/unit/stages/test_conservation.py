@@ -213,7 +213,7 @@ SUFFIXES = (".md", ".txt", ".html", ".rst", ".csv", ".docx", ".pdf", ".xlsx", ""
 FRONT = tuple(f"---\neffective: {day}\n---\n{FACT}" for day in DAYS)
 HEADS = (b"", b"%PDF-1.7\n", b"PK\x03\x04", b"\xff\xfe", b"\xef\xbb\xbf", b"\xd0\xcf\x11\xe0")
 contents = st.builds(
-    lambda head, text, encoding: head + text.encode(encoding),
+    lambda head, text, encoding: head + text.encode(encoding, "replace"),
     st.sampled_from(HEADS),
     texts | st.sampled_from(FRONT + tuple(ODD)),
     st.sampled_from(["utf-8", "utf-16-le", "cp037"]),

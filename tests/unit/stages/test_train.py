@@ -131,3 +131,14 @@ def test_a_base_that_reads_less_than_max_tokens_is_refused(base, tmp_path):
 def test_nothing_short_enough_is_refused_before_anything_starts(base, tmp_path):
     with pytest.raises(InputError, match="no dialogue of at most 200 tokens"):
         run(tmp_path, base, [LONG], [])
+
+
+def test_turns_that_no_template_can_write_are_rejected(base):
+    good = tiny_dialogues(1)[0]
+    question, answer = good.messages[-2:]
+    odd = [
+        dataclasses.replace(good, id="", messages=turns) for turns in ((answer, question), (answer, question, answer))
+    ]
+    examples, kept, lost = train.encoded([good, *odd], load_tokenizer(str(base)), 200)
+    assert (len(examples), kept) == (1, [good])
+    assert [(one.record_id, one.reason) for one in lost] == [(odd[0].id, "unanswered"), (odd[1].id, "turn_order")]
