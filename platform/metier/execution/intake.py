@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from metier.errors import InputError
+from metier.execution.pieces import numbers_of
 from metier.execution.tasks import Here, OnCluster, Tasks
 from metier.lineage.artifact import Artifact, Shard, Writer
 from metier.lineage.manifest import Counts
@@ -27,8 +28,8 @@ def taken_in(kind: type[Record], path: Path, folder: Path, table: str, start: Ca
     if len(slices) > 1:
         start()
         tasks = OnCluster(cpus=1)
-    numbers = range(len(slices)) if len(slices) > 1 else [None] * len(slices)
-    shards = [tasks.call(_copied, kind, part, folder, table, n) for part, n in zip(slices, numbers, strict=True)]
+    numbered = zip(slices, numbers_of(slices), strict=True)
+    shards = [tasks.call(_copied, kind, part, folder, table, number) for part, number in numbered]
     rows = 0
     for shard in tasks.results(shards):
         writer.add(shard)

@@ -116,7 +116,8 @@ def joined_families(context: Context[Config]) -> dict[str, str]:
         return {}
     chunks = chunks_of(context, "documents")
     tasks = tasks_for(context, chunks)
-    for found in tasks.results([tasks.call(related, chunk, pa.array(ids)) for chunk in chunks]):
+    wanted = tasks.share(pa.array(ids))
+    for found in tasks.results([tasks.call(related, chunk, wanted) for chunk in chunks]):
         for document, root, said in found:
             pairs.append(((ROOT, root), (WORDING, said)))
             if document in cluster_of:
