@@ -156,12 +156,12 @@ def map_table(context: Context[Any], name: str, kind: type[A], operator: Operato
     return counts
 
 
-def chunks_of(context: Context[Any], name: str, first: int = 0) -> list[Chunk]:
+def chunks_of(context: Context[Any], name: str, first: int = 0, batches: int = BATCHES_A_CHUNK) -> list[Chunk]:
     """The input table `name` in pieces for functions over whole columns, to which a row costs microseconds.
 
-    `first`: the number that its first row gets.
+    `first`: the number that its first row gets. `batches`: of a piece; fewer where a row costs more.
     """
-    return chunked(context.files(name), context.resources.batch_rows * BATCHES_A_CHUNK, first)
+    return chunked(context.files(name), context.resources.batch_rows * batches, first)
 
 
 def tasks_for(context: Context[Any], chunks: Sequence[Chunk]) -> Tasks:

@@ -14,9 +14,20 @@ SAID_ALIKE, SAID = (
 _NEGATING = ("un", "in", "im", "ir", "il", "non", "dis", "a")
 
 
+def comparable(a: Statement, b: Statement) -> bool:
+    """Whether both may speak of one thing, as far as names and what narrows them in numbers tell."""
+    return a.codes == b.codes and not _apart(a.names, b.names) and same(a.thresholds, b.thresholds)
+
+
+def closeness(a: Statement, b: Statement) -> float:
+    """Share of the words of both, question included, that they have in common."""
+    union = len(a.about | b.about)
+    return len(a.about & b.about) / union if union else 1.0
+
+
 def contradiction(a: Statement, b: Statement) -> str:
     """Why they can't both hold; empty where they can."""
-    if a.codes != b.codes or _apart(a.names, b.names) or not same(a.thresholds, b.thresholds):
+    if not comparable(a, b):
         return ""
     shown = a.shown | b.shown
     if _narrowed(a, b, shown) or _narrowed(b, a, shown):
