@@ -4,7 +4,7 @@
 2. An owner says which rows share a rare key, and which keys are common; common ones are tried again in pairs.
 3. Rows of one question, and rows whose questions mean nearly the same, are candidates too; each row has a bounded number.
 4. A pair goes to the chunk of one of its rows. There the claims are compared: those of other chunks are read from where they
-   lie, 0.6 kB each, and unpacked once.
+   lie, under 1 kB a sentence, and unpacked as they are needed.
 5. What comes out is as small as what contradicts: one task turns it into a table, and says which rows go.
 """
 
