@@ -4,7 +4,7 @@
 
 For each size the stage runs twice, each in a process of its own: bare, in that process alone; and over a Ray that was started
 there before and has done a small table. CPU seconds are those of the process and of all that it started. Both must make the
-same rows.
+same rows. `--juicer PYTHON`: Data-Juicer's deduplicator on Ray beside them, by an interpreter that has it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.machine import described
 from benchmarks.near_duplicates.corpus import make
+from benchmarks.near_duplicates.watch import Watch
 
 WARM = 40_000
+MOST_JUICER = 100_000
 BARE_ROWS, RAY_ROWS = 100_000, 256  # batch_rows: one chunk, or chunks of 16,384 rows
-MIB = 2**20
 
 
 def as_artifact(texts: Path, folder: Path) -> Any:
@@ -53,51 +51,6 @@ def as_artifact(texts: Path, folder: Path) -> Any:
             total, rows = total + rows_total(batch["id"].to_pylist()), rows + size
     writer.add(Shard("kept.parquet", rows, total))
     return writer.commit(stage="given", step="given", revision=1, config={}, inputs={}, counts=Counts())
-
-
-class Watch:
-    """CPU seconds of this process and all below it, and the most memory of its own that each kind held."""
-
-    def __init__(self) -> None:
-        self.peak: dict[str, float] = {}
-        self._done = threading.Event()
-
-    def cpu(self) -> float:
-        """User and system seconds, those of processes that have ended included."""
-        total = 0.0
-        for process in self._all():
-            try:
-                total += sum(process.cpu_times()[:4])
-            except psutil.Error:
-                continue
-        return total
-
-    def _all(self) -> list[psutil.Process]:
-        own = psutil.Process()
-        return [own, *own.children(recursive=True)]
-
-    def _look(self) -> None:
-        while not self._done.wait(0.2):
-            for process in self._all():
-                try:
-                    memory, name = process.memory_info(), process.name()
-                except psutil.Error:
-                    continue
-                kind = (
-                    "driver" if process.pid == psutil.Process().pid else "worker" if name.startswith("ray::") else "ray"
-                )
-                self.peak[kind] = max(self.peak.get(kind, 0), (memory.rss - memory.shared) / MIB)
-
-    def __enter__(self) -> Watch:
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._before, self._began = self.cpu(), time.perf_counter()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.wall, self.spent = time.perf_counter() - self._began, self.cpu() - self._before
-        self._done.set()
-        self._thread.join()
 
 
 def run_one(way: str, warm: Path, texts: Path) -> dict[str, Any]:
@@ -139,29 +92,38 @@ def main() -> None:
     parser.add_argument("--rows", type=int, action="append", help="documents; repeated")
     parser.add_argument("--folder", type=Path, default=Path(".benchmarks"), help="for the documents")
     parser.add_argument("--output", type=Path, help="JSON with every figure, the machine and the versions")
+    parser.add_argument("--juicer", metavar="PYTHON", help="run Data-Juicer beside them, up to 100,000 documents")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(run_one(given.one[0], Path(given.one[1]), Path(given.one[2]))))
         return
     lines = []
-    print("| documents | bare CPU s | per document | Ray CPU s | ratio | Ray wall s | driver MiB | worker MiB |")
-    print("|" + " --- |" * 8)
+    print("| documents | bare CPU s | per document | Ray CPU s | ratio | Ray wall s | driver MiB | worker MiB "
+          "| Data-Juicer CPU s |")  # fmt: skip
+    print("|" + " --- |" * 9)
     for rows in given.rows or [10_000]:
         warm, texts = (make(given.folder, n)[0] for n in (WARM, rows))
+        commands = {
+            way: [sys.executable, "-m", "benchmarks.near_duplicates.scaling", "--one", way] for way in ("bare", "ray")
+        }
+        if given.juicer and rows <= MOST_JUICER:
+            commands["juicer"] = [given.juicer, "-m", "benchmarks.near_duplicates.juicer_ray"]
         made = {}
-        for way in ("bare", "ray"):
-            command = [sys.executable, "-m", "benchmarks.near_duplicates.scaling", "--one", way, str(warm), str(texts)]
-            done = subprocess.run(command, capture_output=True, text=True)
+        for way, command in commands.items():
+            done = subprocess.run([*command, str(warm), str(texts)], capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(f"{way} failed:\n{done.stderr[-2000:]}")
             made[way] = json.loads(done.stdout.splitlines()[-1])
         if made["bare"]["fingerprint"] != made["ray"]["fingerprint"]:
             raise SystemExit(f"{rows}: the two ways made different rows")
         bare, ray = made["bare"], made["ray"]
+        juicer = (
+            f"{made['juicer']['cpu']:.1f} ({made['juicer']['cpu'] / ray['cpu']:.1f} times)" if "juicer" in made else ""
+        )
         print(f"| {rows:,} | {bare['cpu']:.1f} | {bare['cpu'] / rows * 1e6:.0f} µs | {ray['cpu']:.1f} "
               f"| {ray['cpu'] / bare['cpu']:.2f} | {ray['wall']:.1f} | {ray['peak_mib'].get('driver', 0):.0f} "
-              f"| {ray['peak_mib'].get('worker', 0):.0f} |", flush=True)  # fmt: skip
+              f"| {ray['peak_mib'].get('worker', 0):.0f} | {juicer} |", flush=True)  # fmt: skip
         lines.append({"rows": rows, **made})
     if given.output:
         given.output.write_text(json.dumps({"machine": described(), "lines": lines}, indent=1) + "\n")

@@ -24,6 +24,8 @@ from metier.stages.deduplicate import DocumentConfig as DeduplicateDocuments
 from metier.stages.exam import Config as Exam
 from metier.stages.filter import Config as Filter
 from metier.stages.gate import Config as Gate
+from metier.stages.import_dialogues import Config as ImportDialogues
+from metier.stages.import_dialogues import LogSpec
 from metier.stages.index import Config as Index
 from metier.stages.ingest import Config as Ingest
 from metier.stages.ingest import SourceSpec
@@ -85,6 +87,7 @@ class Stages(StageConfig):
     index: Index = Index()
     questions: Questions = Questions()
     synthesise: Synthesise = Synthesise()
+    import_dialogues: ImportDialogues = ImportDialogues()
     deduplicate: Deduplicate = Deduplicate()
     filter: Filter = Filter()
     review: Review = Review()
@@ -134,6 +137,9 @@ class Experiment(StageConfig):
     """Lower-case letters, digits and dashes; the name of the registered model."""
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
     """Where the documents are: `folder: PATH`, or `python_package: NAME`."""
+    dialogues: tuple[LogSpec, ...] = ()
+    """Production logs, chats of people with an assistant, that are trained on beside the pairs that are written from documents:
+    `folder: PATH`, of .jsonl and .parquet files as OpenAI messages, ShareGPT, Alpaca or ChatML."""
     exam: str = ""
     """A file of questions written by hand (YAML), added to the final half of the exam; empty: none."""
     verdicts: str = ""
@@ -172,14 +178,17 @@ def load(path: Path) -> Experiment:
 def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     """The experiment with its relative paths seen from the file's folder."""
     files = {key: str(folder / expanded(value)) for key in ("exam", "verdicts") if (value := getattr(experiment, key))}
-    sources = tuple(source.anchored(folder) for source in experiment.sources)
+    places = {
+        "sources": tuple(source.anchored(folder) for source in experiment.sources),
+        "dialogues": tuple(logs.anchored(folder) for logs in experiment.dialogues),
+    }
     names = {  # absolute, for the folder `./owner/name` beside the file would else read as a hub id
         key: str((folder / value).absolute())
         for key in ("base", "teacher", "embedder", "names", "judge")
         if (value := getattr(experiment.models, key)).startswith(".")
     }
     models = experiment.models.model_copy(update=names)
-    return experiment.model_copy(update={**files, "sources": sources, "models": models})
+    return experiment.model_copy(update={**files, **places, "models": models})
 
 
 def explained(error: ValidationError, model: type[BaseModel]) -> str:

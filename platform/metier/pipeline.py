@@ -16,6 +16,7 @@ from metier.stages import (
     exam,
     filter,
     gate,
+    import_dialogues,
     index,
     ingest,
     merge,
@@ -47,19 +48,20 @@ def lifecycle(e: Experiment) -> list[Step]:
     anonymous = anonymise.STAGE.step(c.anonymise, on("anonymise"), documents=worthy, names=names)
     dated = supersede.STAGE.step(c.supersede, on("supersede"), documents=anonymous)
     single = deduplicate.DOCUMENTS.step(c.deduplicate_documents, on("deduplicate_documents"), documents=dated)
-    documents = split.STAGE.step(c.split, on("split"), documents=single, clusters=single)
+    documents = split.STAGE.step(c.split, on("split"), documents=single, clusters=single, superseded=dated)
     passages = chunk.STAGE.step(c.chunk, on("chunk"), documents=documents)
     search = index.STAGE.step(c.index, on("index"), passages=passages, embedder=embedder)
     asked = questions.STAGE.step(c.questions, on("questions"), documents=documents, written=_file(e.exam))
 
-    # pairs: written from the training documents, then kept or rejected with a reason
+    # pairs: written from the training documents, joined by what people asked, then kept or rejected with a reason
     written = synthesise.STAGE.step(
         c.synthesise, on("synthesise"), documents=documents, passages=passages, model=teacher
     )
     private = anonymise.DIALOGUES.step(
         c.anonymise, on("anonymise"), dialogues=written, documents=anonymous, names=names
     )
-    distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=private)
+    logs = _logs(e, names)
+    distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=[private, *logs[-1:]])
     judge = ModelSource(e.models.judge) if e.models.judge else None
     sound = filter.STAGE.step(
         c.filter, on("filter"), dialogues=distinct, superseded=dated, embedder=embedder, judge=judge
@@ -123,7 +125,7 @@ def lifecycle(e: Experiment) -> list[Step]:
         exams=[baseline, tuned, *regraded],
         quantised=smaller,
         gate=decision,
-        others=[read, worthy, anonymous, dated, single, private, search],
+        others=[read, worthy, anonymous, dated, single, private, *logs, search],
     )
     release = register.STAGE.step(
         c.register.model_copy(update={"model": e.name}),
@@ -136,6 +138,19 @@ def lifecycle(e: Experiment) -> list[Step]:
     )
     served = smoke.STAGE.step(c.smoke, on("smoke"), release=release, questions=asked)
     return [story, served]
+
+
+def _logs(e: Experiment, names: Source | None) -> list[Step]:
+    """What people asked and were told, read and then made anonymous as documents are; nothing where no logs are named."""
+    if not e.dialogues:
+        return []
+    c, on = e.stages, e.resources.of
+    logs = import_dialogues.ChatLogs(e.dialogues)
+    read = import_dialogues.STAGE.step(c.import_dialogues, on("import_dialogues"), logs=logs)
+    return [
+        read,
+        anonymise.DIALOGUES.step(c.anonymise, on("anonymise"), name="anonymise_logs", dialogues=read, names=names),
+    ]
 
 
 def _file(path: str) -> Source | None:

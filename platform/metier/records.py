@@ -13,6 +13,7 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar, cast
 
 Split = Literal["", "train", "dev", "final"]
@@ -221,6 +222,21 @@ def record_from(kind: type[R], row: dict[str, Any]) -> R:
     return cast(R, _from_mapping(kind, row, ""))
 
 
+def unfit_columns(kind: type, names: Collection[str]) -> str:
+    """Why no table of these columns holds records of this type, in words; empty where one may."""
+    missing = [field.name for field in dataclasses.fields(kind) if _is_required(field) and field.name not in names]
+    return _unknown(names, _hints(kind)) or (f"column {missing[0]} is missing" if missing else "")
+
+
+def _unknown(names: Iterable[str], hints: Mapping[str, Any]) -> str:
+    unknown = sorted(set(names) - set(hints))
+    return f"unknown column {unknown[0]!r}; known are {', '.join(hints)}" if unknown else ""
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
 def _build(hint: Any, value: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -253,14 +269,12 @@ def _from_mapping(kind: type, row: Any, where: str) -> Any:
     if not isinstance(row, dict):
         raise ValueError(f"{where or 'row'} is not an object")
     hints = _hints(kind)
-    unknown = sorted(set(row) - set(hints))
-    if unknown:
-        raise ValueError(f"unknown column {unknown[0]!r}; known are {', '.join(hints)}")
+    if fault := _unknown(row, hints):
+        raise ValueError(fault)
     values = {}
     for field in dataclasses.fields(kind):
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if row.get(field.name) is None and type(None) not in typing.get_args(hints[field.name]):
-            if required:
+            if _is_required(field):
                 raise ValueError(f"column {where + '.' if where else ''}{field.name} is missing")
             continue
         if field.name in row:

@@ -45,7 +45,7 @@ def run(
     folder: Path, rows: list[Dialogue], config: Config | None = None, judge: ModelSource | None = None, **resources
 ) -> Artifact:
     given = as_table(folder / "given", rows, Dialogue)
-    placed = Resources(**{"batch_rows": 1} | resources)  # chunks of 16 rows
+    placed = Resources(**{"batch_rows": 1} | resources)  # pieces of 8 rows
     step = Step(name="filter", stage=STAGE, config=config or Config(), resources=placed, inputs={})
     inputs = {"dialogues": given} | ({"judge": judge} if judge else {})
     fingerprints = {name: one.fingerprint for name, one in inputs.items()}
@@ -68,7 +68,7 @@ def test_the_planted_contradictions_are_found(alone):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_number_of_workers_changes_nothing(ray_cluster, tmp_path, alone, workers):
     made = run(tmp_path, dialogues(), cpus=4 / workers)  # of the four that the session has
-    assert len(made.table_files()) == 8
+    assert len(made.table_files()) == 15
     assert made.fingerprint == alone.fingerprint
 
 
@@ -93,7 +93,7 @@ def test_a_judge_is_asked_in_parts_and_says_what_it_says_in_one(ray_cluster, tmp
     config = Config(judge=NliJudge())
     made = [run(tmp_path / str(n), rows, config, judge, batch_rows=n) for n in (1, 1000)]
     assert made[0].fingerprint == made[1].fingerprint
-    assert [len(one.table_files()) for one in made] == [2, 1]
+    assert [len(one.table_files()) for one in made] == [12, 1]
     assert made[0].json(JUDGED)["yes"] >= 9 * len(THINGS)
 
 

@@ -30,7 +30,7 @@ from metier.lineage.source import PathSource
 from metier.records import Passage
 from metier.stages import anonymise, chunk, decontaminate, filter, screen, split, synthesise
 from metier.stages.catalogue import STAGES
-from metier.stages.import_dialogues import ChatLogs
+from metier.stages.import_dialogues import logs_at
 from metier.stages.ingest import documents_at
 from metier.text.authoring import corpus_of
 from tests.fixtures.small_corpus import dialogues, documents, questions, write_folder, write_logs, write_verdicts
@@ -51,7 +51,7 @@ INPUTS: dict[str, Given] = {
     "chunk": lambda _: {"documents": documents()},
     "questions": lambda _: {"documents": documents()},
     "synthesise": lambda _: {"documents": documents(), "passages": [PASSAGE]},
-    "import_dialogues": lambda folder: {"logs": ChatLogs(str(write_logs(folder / "logs.jsonl")))},
+    "import_dialogues": lambda folder: {"logs": logs_at(str(write_logs(folder / "logs.jsonl")))},
     "anonymise_dialogues": lambda _: {"dialogues": dialogues()},
     "deduplicate": lambda _: {"dialogues": dialogues()},
     "filter": lambda _: {"dialogues": dialogues()},

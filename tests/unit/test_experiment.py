@@ -49,7 +49,7 @@ def test_two_keys_are_enough(read):
 
 
 def test_every_stage_of_the_road_can_be_set_but_the_one_that_shares_its_settings():
-    beside_the_road = {"deduplicate_semantic", "import_dialogues"}
+    beside_the_road = {"deduplicate_semantic"}
     assert set(STAGES) - set(Stages.model_fields) == {"anonymise_dialogues"} | beside_the_road
 
 
@@ -72,11 +72,16 @@ def test_relative_paths_are_seen_from_the_file(read, tmp_path):
     experiment = read("""
         name: x
         sources: [{folder: docs}, {folder: /else/where}]
+        dialogues: [{folder: chats, glob: "2025/*"}, {folder: "s3://logs/chats"}]
         exam: exams/a.yaml
         verdicts: ../v.jsonl
         models: {base: ./model, teacher: owner/name, embedder: all-minilm-l6-v2, names: ./people}
         """)
     assert [s.folder for s in experiment.sources] == [str(tmp_path / "docs"), "/else/where"]
+    assert [(d.folder, d.glob) for d in experiment.dialogues] == [
+        (str(tmp_path / "chats"), "2025/*"),
+        ("s3://logs/chats", "**/*"),
+    ]
     assert experiment.exam == str(tmp_path / "exams" / "a.yaml")
     assert Path(experiment.verdicts).resolve() == (tmp_path.parent / "v.jsonl").resolve()
     assert experiment.models.base == str(tmp_path / "model")
@@ -127,6 +132,7 @@ def test_resources_of_a_stage_that_is_not_named_are_the_default(read):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("dialogues: [{folder: x, globe: y}]", "dialogues.0.globe: unknown key; did you mean 'glob'?"),
         ("models: {bas: m}", "models.bas: unknown key; did you mean 'base'?"),
         ("stages: {deduplicat: {}}", "stages.deduplicat: unknown key; did you mean 'deduplicate'?"),
         ("stages: {train: {method: {ranc: 8}}}", "ranc: unknown key; did you mean 'rank'?"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from metier.cli.run import JsonOption
-from metier.cli.stage import open_input
+from metier.cli.stage import open_input, scratch_beside
 from metier.errors import InputError, StepError
+from metier.execution.session import local_ray
 from metier.execution.step import Input
 from metier.lineage.artifact import Artifact
 from metier.records import Dialogue
@@ -45,9 +46,10 @@ def export(
         raise InputError(f"--output {output}: the file is there already; name another")
     if output.suffix.lower() != ".jsonl" or not output.absolute().parent.is_dir():
         raise InputError(f"--output {output}: name a .jsonl file in a folder that is there")
-    with tempfile.TemporaryDirectory(prefix="metier-export-") as scratch:
+    wanted = Input("a table of dialogues", record=Dialogue, table=part)
+    with scratch_beside(output) as scratch, contextlib.ExitStack() as session:
         try:
-            opened = open_input(Input("a table of dialogues", record=Dialogue, table=part), table, Path(scratch))
+            opened = open_input(wanted, table, scratch, lambda: session.enter_context(local_ray()))
         except StepError as error:  # the folder has no such table
             raise InputError(str(error)) from None
         if not isinstance(opened, Artifact):

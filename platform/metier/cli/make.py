@@ -26,6 +26,11 @@ sources:
   - folder: {folder}
   # - python_package: ray
 
+# Production logs, where there are some: chats of people with an assistant, in .jsonl and .parquet files (OpenAI messages,
+# ShareGPT, Alpaca, ChatML). They are made anonymous and trained on beside the pairs that are written from the documents.
+# dialogues:
+#   - folder: chats
+
 # The exam is derived from documents that training never sees; some hundred documents give one that decides surely.
 # Questions of your own with reference answers make it better (examples/exams shows the form; `uri` is a file's name).
 # exam: exam.yaml

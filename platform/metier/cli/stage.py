@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from rich.table import Table
 from metier.cli.display import watching
 from metier.config import Resources, StageConfig, expanded
 from metier.errors import InputError
+from metier.execution.intake import taken_in
 from metier.execution.runner import execute
 from metier.execution.session import local_ray
 from metier.execution.step import Input, Source, Stage, Step
@@ -72,8 +74,8 @@ def stage(
     placed = _config(Resources, resources or [], "--on")
     _bring_back(output.absolute())
     _refuse_foreign(output, name)
-    with tempfile.TemporaryDirectory(prefix="metier-stage-") as scratch:
-        given = _open_inputs(chosen, inputs or [], Path(scratch))
+    with scratch_beside(output) as scratch, contextlib.ExitStack() as session:
+        given = _open_inputs(chosen, inputs or [], scratch, lambda: session.enter_context(local_ray()))
         step = Step(name=name, stage=chosen, config=config, resources=placed, inputs={})
         fingerprints = {key: value.fingerprint for key, value in given.items()}
         for key, value in given.items():
@@ -88,6 +90,15 @@ def stage(
         print(json.dumps({"event": "done", **summary}))
     else:
         print(f"{name}: {_counted(artifact.manifest.counts)} -> {output}")
+
+
+@contextlib.contextmanager
+def scratch_beside(output: Path) -> Iterator[Path]:
+    """A folder for the time being, where workers on other machines see it as they see the output."""
+    parent = next(folder for folder in output.absolute().parents if folder.is_dir())
+    place = parent if os.access(parent, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.given-", dir=place) as folder:
+        yield Path(folder)
 
 
 def _counted(counts: Counts) -> str:
@@ -170,7 +181,9 @@ def _kept_aside(output: Path) -> Iterator[None]:
     shutil.rmtree(_aside(output), ignore_errors=True)
 
 
-def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[str, Artifact | Source]:
+def _open_inputs(
+    chosen: Stage[Any], pairs: list[str], scratch: Path, start: Callable[[], None]
+) -> dict[str, Artifact | Source]:
     given: dict[str, list[Artifact | Source]] = {}
     first = next(iter(chosen.inputs))
     for pair in pairs:
@@ -180,7 +193,7 @@ def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[st
                 raise InputError(f"stage {chosen.name}: no input {key!r}; it takes {', '.join(chosen.inputs)}")
             key, path = first, pair
         place = scratch / f"{key}-{len(given.get(key, []))}"
-        given.setdefault(key, []).append(open_input(chosen.inputs[key], path, place))
+        given.setdefault(key, []).append(open_input(chosen.inputs[key], path, place, start))
     for key, wanted in chosen.inputs.items():
         if key not in given and not wanted.optional:
             raise InputError(f"stage {chosen.name}: --input {key}=PATH is needed ({wanted.about})")
@@ -193,23 +206,17 @@ def _open_inputs(chosen: Stage[Any], pairs: list[str], scratch: Path) -> dict[st
     return flat
 
 
-def open_input(wanted: Input, path: str, scratch: Path) -> Artifact | Source:
-    """What a path on the command line stands for: another stage's output, a plain table, or an outside source."""
+def open_input(wanted: Input, path: str, scratch: Path, start: Callable[[], None]) -> Artifact | Source:
+    """What a path on the command line stands for: another stage's output, a plain table, or an outside source.
+
+    `start`: starts Ray, which a large table needs.
+    """
     folder = expanded(path)
     if (folder / MANIFEST).exists():
         return _fitting(Artifact(folder.absolute()), wanted, path)
     if wanted.record is None:
         return wanted.opens(path) if wanted.opens else PathSource(path)
-    from metier.lineage.shards import read_plain
-
-    writer = Writer(scratch)
-    rows = writer.table(wanted.table, wanted.record, read_plain(wanted.record, folder))
-    if wanted.table != "kept":
-        writer.table("kept", wanted.record, ())
-    if not rows:
-        raise InputError(f"{path}: the table is empty")
-    counts = Counts(read=rows, kept=rows)
-    return writer.commit(stage="plain", step="plain", revision=1, config={}, inputs={}, counts=counts)
+    return taken_in(wanted.record, folder, scratch, wanted.table, start)
 
 
 def _fitting(artifact: Artifact, wanted: Input, path: str) -> Artifact:
@@ -259,7 +266,7 @@ def _print_stage(console: Console, one: Stage[Any]) -> None:
     console.print(f"\n[bold]{one.name}[/]  {one.summary}", highlight=False)
     for key, wanted in one.inputs.items():
         kind = wanted.record.__name__ + " table" if wanted.record else "folder or name"
-        optional = ", optional" if wanted.optional else ""
+        optional = (", optional" if wanted.optional else "") + (", may be repeated" if wanted.many else "")
         console.print(f"  --input {key}=…  {kind}{optional}: {wanted.about}", highlight=False)
     table = Table(show_header=True, header_style="dim", box=None, padding=(0, 2))
     table.add_column("  --set", no_wrap=True)  # a key that is cut can't be typed

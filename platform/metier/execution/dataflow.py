@@ -1,6 +1,7 @@
-"""Pure operators over tables, on Ray Data where there is more than a batch.
+"""Pure operators over tables, on Ray where there is more than a batch.
 
-Stages say `map_table`; nobody above this file knows how rows travel.
+Stages say `map_table`; nobody above this file knows how rows travel. `stream` is for those that go on with the rows in the
+driver: few enough to be trained on.
 
 An operator takes a list of records and gives records and rejections. It must be a pure function of its rows, so that
 neither the number of workers nor a retry can change what comes out.
@@ -10,26 +11,30 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from metier import errors
 from metier.errors import MetierError, StepError
+from metier.execution.pieces import Written, gathered, numbers_of, write_piece
 from metier.execution.step import Context
 from metier.execution.tasks import Here, OnCluster, Tasks
 from metier.lineage.manifest import Counts
-from metier.lineage.shards import Chunk, chunked, from_table, rows_of, schema_of, to_table
+from metier.lineage.shards import Chunk, chunked, from_table, read_chunk, rows_of, schema_of, to_table
 from metier.records import Record, Rejection, record_from
 
 A = TypeVar("A", bound=Record)
 B = TypeVar("B", bound=Record)
 Operator = Callable[[list[A]], Iterable[B | Rejection]]
 MOST_HERE = 1000  # rows: no driver is kept busy with more, however large the batches are
-BATCHES_A_CHUNK = 64
-PARTS = 16  # of a plain list, at least, where it is that long
+BATCHES_A_CHUNK = 64  # for functions over whole columns, to which a row costs microseconds
+BATCHES_A_PIECE = 16  # for operators, to which it is an object
+PARTS = 16  # of a table or a plain list, at least, where it is that long
 
 
 def _envelope(kind: type[Record]) -> pa.Schema:
@@ -70,18 +75,6 @@ def stream(
 
     data = ray.data.read_parquet([str(p) for p in context.files(name)], partitioning=None)
     yield from _outcome(context, data, rows, kind, operator, into)
-
-
-def map_items(
-    context: Context[Any], items: Sequence[A], kind: type[A], operator: Operator[A, B], into: type[B]
-) -> Iterator[B | Rejection]:
-    """The same over a plain list, such as files to be read, in enough parts to be worked on at once."""
-    import ray.data
-
-    table = to_table(kind, items)
-    rows = max(1, min(context.resources.batch_rows, math.ceil(len(items) / PARTS)))
-    data = ray.data.from_arrow([table.slice(at, rows) for at in range(0, len(items), rows)])
-    return _outcome(context, data, len(items), kind, operator, into)
 
 
 def _outcome(
@@ -147,8 +140,18 @@ def rows_in(context: Context[Any], name: str) -> int:
 
 
 def map_table(context: Context[Any], name: str, kind: type[A], operator: Operator[A, B], into: type[B]) -> Counts:
-    """Runs `operator` over the table `name`; writes `kept` and `rejected`. Raises StepError when all is rejected."""
-    counts = write_outcome(context, stream(context, name, kind, operator, into), into, rows_in(context, name))
+    """Runs `operator` over the table `name`; writes `kept` and `rejected`. Raises StepError when all is rejected.
+
+    Whoever works on a piece of the table writes what comes of it, so no row reaches the driver.
+    """
+    pieces, batch = pieces_of(context, name), context.resources.batch_rows
+    tasks = tasks_for(context, pieces)
+    shared = tasks.share(operator)
+    made = [
+        tasks.call(_mapped, context.output.folder, number, piece, kind, shared, into, batch)
+        for number, piece in zip(numbers_of(pieces), pieces, strict=True)
+    ]
+    counts = gathered(context, [piece.rows for piece in pieces], tasks.results(made), join=True)
     if counts.read and not counts.kept:
         raise StepError(
             f"{context.step} rejected all {counts.read} rows ({counts.rejected}): nothing is left to go on with"
@@ -156,12 +159,57 @@ def map_table(context: Context[Any], name: str, kind: type[A], operator: Operato
     return counts
 
 
-def chunks_of(context: Context[Any], name: str, first: int = 0, batches: int = BATCHES_A_CHUNK) -> list[Chunk]:
-    """The input table `name` in pieces for functions over whole columns, to which a row costs microseconds.
+def _mapped(folder: Path, number: int | None, piece: Chunk, kind: type[A], operator: Operator[A, B], into: type[B],
+            batch: int) -> Written:  # fmt: skip
+    table, found = read_chunk(piece), list[B | Rejection]()
+    for start in range(0, piece.rows, batch):
+        found += operator(from_table(kind, table.slice(start, batch)))
+    return _write(folder, number, piece.rows, into, found)
 
-    `first`: the number that its first row gets. `batches`: of a piece; fewer where a row costs more.
+
+def map_items(context: Context[Any], items: Sequence[A], operator: Operator[A, B], into: type[B]) -> Counts:
+    """The same over a plain list, such as files to be read, always on workers. What an item gives counts as read.
+
+    An item that gives nothing counts as one that was read and lost.
     """
-    return chunked(context.files(name), context.resources.batch_rows * batches, first)
+    each = max(1, min(context.resources.batch_rows, math.ceil(len(items) / PARTS)))
+    slices = [items[at : at + each] for at in range(0, len(items), each)]
+    tasks = OnCluster(context.resources.cpus)
+    shared = tasks.share(operator)
+    made = [
+        tasks.call(_mapped_items, context.output.folder, number, part, shared, into)
+        for number, part in zip(numbers_of(slices), slices, strict=True)
+    ]
+    return gathered(context, [len(part) for part in slices], tasks.results(made), join=True)
+
+
+def _mapped_items(
+    folder: Path, number: int | None, items: Sequence[A], operator: Operator[A, B], into: type[B]
+) -> Written:
+    given = [list(operator([item])) for item in items]
+    return _write(folder, number, sum(max(1, len(one)) for one in given), into, itertools.chain.from_iterable(given))
+
+
+def _write(folder: Path, number: int | None, read: int, into: type[B], found: Iterable[B | Rejection]) -> Written:
+    kept, rejected = list[B](), list[Rejection]()
+    for one in found:
+        if isinstance(one, Rejection):
+            rejected.append(one)
+        else:
+            kept.append(one)
+    return write_piece(folder, number, read, into, to_table(into, kept), rejected)
+
+
+def pieces_of(context: Context[Any], name: str) -> list[Chunk]:
+    """The input table `name` in pieces for operators; a small one is a single piece."""
+    rows, batch = rows_in(context, name), context.resources.batch_rows
+    most = min(max(batch, math.ceil(rows / PARTS)), batch * BATCHES_A_PIECE)  # not by the number of workers
+    return chunked(context.files(name), max(1, rows) if rows <= min(batch, MOST_HERE) else most)
+
+
+def chunks_of(context: Context[Any], name: str, first: int = 0) -> list[Chunk]:
+    """The input table `name` in pieces for functions over whole columns. `first`: the number that its first row gets."""
+    return chunked(context.files(name), context.resources.batch_rows * BATCHES_A_CHUNK, first)
 
 
 def tasks_for(context: Context[Any], chunks: Sequence[Chunk]) -> Tasks:

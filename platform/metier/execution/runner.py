@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from metier.errors import MachineError, MetierError, StepError
-from metier.execution.plan import Decision, fingerprints_of, key_of
+from metier.execution.plan import Decision, fingerprints_of, key_of, make_plan
 from metier.execution.step import Context, Source, Step
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.receipt import write_receipt
@@ -29,6 +29,24 @@ class Watcher(Protocol):
 
     def finished(self, step: Step, artifact: Artifact, seconds: float, reused: bool) -> None:
         """A step's artifact is there."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def started(self, step: Step) -> None:
+        """See Watcher."""
+
+    def progress(self, step: Step, done: int, total: int, what: str) -> None:
+        """See Watcher."""
+
+    def finished(self, step: Step, artifact: Artifact, seconds: float, reused: bool) -> None:
+        """See Watcher."""
+
+
+def run_step(step: Step, store: Store) -> Artifact:
+    """The artifact of one step, made with all that it needs, or found: the way for a notebook, which has Ray started."""
+    return run_plan(make_plan([step], store), store, Silent())[step.name]
 
 
 def run_plan(

@@ -129,11 +129,14 @@ class Context(Generic[C]):
         return [n for n in self.inputs if n.split("/")[0] == name]
 
     def files(self, name: str) -> list[Path]:
-        """The Parquet files of an input table."""
-        source = self.inputs[name]
-        if not isinstance(source, Artifact):
-            raise TypeError(f"input {name} of {self.step} is not a table")
-        return source.table_files(self.stage.input(name).table)
+        """The Parquet files of an input table, or of all parts of an input that takes many."""
+        found: list[Path] = []
+        for part in [name] if name in self.inputs else self.parts(name):
+            source = self.inputs[part]
+            if not isinstance(source, Artifact):
+                raise TypeError(f"input {part} of {self.step} is not a table")
+            found += source.table_files(self.stage.input(part).table)
+        return found
 
     def records(self, name: str, kind: type[R]) -> Iterator[R]:
         """Streams an input table's records."""

@@ -21,6 +21,10 @@ class Tasks(Protocol):
         """Calls a function; gives a handle, or a list of `parts` handles where it returns a tuple of so many."""
         ...
 
+    def share(self, value: Any) -> Handle:
+        """A handle for an argument of many calls, which is sent once."""
+        ...
+
     def results(self, handles: Iterable[Handle]) -> Iterator[Any]:
         """The results in the order of the handles, each as soon as it and those before it are there."""
         ...
@@ -33,6 +37,10 @@ class Here:
         """See Tasks."""
         made = function(*arguments)
         return list(made) if parts else made
+
+    def share(self, value: Any) -> Handle:
+        """See Tasks."""
+        return value
 
     def results(self, handles: Iterable[Handle]) -> Iterator[Any]:
         """See Tasks."""
@@ -50,6 +58,12 @@ class OnCluster:
         if parts == 1:
             return [self.call(_only, function, *arguments)]
         return _remote(function).options(num_cpus=self._cpus, num_returns=parts or 1).remote(*arguments)
+
+    def share(self, value: Any) -> Handle:
+        """See Tasks."""
+        import ray
+
+        return ray.put(value)
 
     def results(self, handles: Iterable[Handle]) -> Iterator[Any]:
         """See Tasks. An error is raised as the function raised it."""

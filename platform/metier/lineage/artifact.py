@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from metier.errors import InputError, StepError
-from metier.lineage.fingerprint import digest, file_digest, rows_digest, rows_total
+from metier.lineage.fingerprint import digest, file_digest, rows_digest
 from metier.lineage.manifest import MANIFEST, Counts, FileEntry, Manifest, flush
 from metier.records import Record
 
@@ -95,8 +95,8 @@ class Writer:
         """Streams records into the table `name` (`kept`, `rejected`, ...); gives the number of rows."""
         from metier.lineage.shards import write_table
 
-        rows, ids = write_table(self.folder / f"{name}.parquet", kind, records)
-        self.add(Shard(f"{name}.parquet", rows, rows_total(ids)))
+        rows, total = write_table(self.folder / f"{name}.parquet", kind, records)
+        self.add(Shard(f"{name}.parquet", rows, total))
         return rows
 
     def add(self, shard: Shard) -> None:

@@ -12,10 +12,12 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from metier.config import expanded
+from pydantic import Field, field_validator
+
+from metier.config import StageConfig, expanded
 from metier.errors import InputError
 from metier.lineage.fingerprint import file_digest
 
@@ -51,6 +53,32 @@ def has_credentials(folder: str) -> bool:
     return bool(at) and user != "anonymous"  # which is how gs:// spells a public bucket
 
 
+class FilesSpec(StageConfig):
+    """Files in a folder, at any depth, as an experiment names them. Hidden ones are passed over."""
+
+    folder: str = Field(min_length=1)
+    """The folder; in an experiment file, relative to that file. Or s3://BUCKET/PATH, gs://BUCKET/PATH: credentials are what
+    pyarrow finds in the environment."""
+    glob: str = "**/*"
+    """Which files in it."""
+
+    @field_validator("folder")
+    @classmethod
+    def _no_secret(cls, value: str) -> str:
+        if has_credentials(value):
+            raise ValueError("a URL names no key and no user: credentials come from the environment")
+        return value
+
+    def anchored(self, base: Path) -> Self:
+        """With its path seen from `base`; a URL is the same from everywhere."""
+        return self if is_url(self.folder) else self.model_copy(update={"folder": str(base / expanded(self.folder))})
+
+    @property
+    def where(self) -> str:
+        """Its name for people."""
+        return self.folder
+
+
 def entries(folder: str, glob: str = "**/*") -> list[Entry]:
     """The files that `glob` picks, sorted by name; hidden ones are passed over. Raises InputError for what can't be listed."""
     listed = _objects(folder, glob) if is_url(folder) else _local(folder, glob)
@@ -73,15 +101,15 @@ def _local(folder: str, glob: str) -> Iterator[Entry]:
         raise InputError(f"folder {folder}: glob {glob!r} can't be used ({error})") from None
 
 
-def file_or_entries(place: str) -> list[Entry]:
-    """The one file at a path or URL, or the files of the folder there."""
+def file_or_entries(place: str, glob: str = "**/*") -> list[Entry]:
+    """The one file at a path or URL, or those files of the folder there that `glob` picks."""
     if is_url(place):
         with _explained(place):
             store, path = _store(place)
             info = store.get_file_info(path)
-        return [_object(place, info)] if info.is_file else entries(place)
+        return [_object(place, info)] if info.is_file else entries(place, glob)
     local = expanded(place)
-    return [Entry(local.name, str(local.absolute()))] if local.is_file() else entries(place)
+    return [Entry(local.name, str(local.absolute()))] if local.is_file() else entries(place, glob)
 
 
 def _objects(folder: str, glob: str) -> Iterator[Entry]:

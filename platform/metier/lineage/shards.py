@@ -1,4 +1,4 @@
-"""Records to Parquet and back. The Arrow schema comes from the record's type; JSONL is read with the same types."""
+"""Records to Parquet and back. The Arrow schema comes from the record's type."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import json
+import shutil
 import types
 import typing
 import uuid
@@ -18,13 +18,13 @@ from typing import IO, Any, TypeVar, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metier.errors import InputError
 from metier.lineage.artifact import WORK, Shard
 from metier.lineage.fingerprint import rows_total
 from metier.records import Record, record_from
 
 R = TypeVar("R", bound=Record)
 CHUNK_BYTES = 1 << 28  # uncompressed: what a worker holds of a table at once
+JOINED_BYTES = 1 << 25  # compressed: what is read in a moment by any tool
 ROWS_PER_GROUP = 4096  # fixed, so that the bytes do not depend on how rows arrived
 
 _PRIMITIVES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -72,24 +72,25 @@ def from_table(kind: type[R], table: pa.Table) -> list[R]:
     return [record_from(kind, row) for row in table.to_pylist()]
 
 
-def write_table(path: Path, kind: type[R], records: Iterable[R]) -> tuple[int, list[str]]:
-    """Streams records into one Parquet file; gives the number of rows and their ids."""
-    ids: list[str] = []
+def write_table(place: Path | IO[bytes], kind: type[R], records: Iterable[R]) -> tuple[int, int]:
+    """Streams records into one Parquet file; gives the number of rows and their total (`lineage.fingerprint`)."""
+    rows = total = 0
     batch: list[R] = []
-    with pq.ParquetWriter(path, schema_of(kind), compression="zstd") as writer:
+    with pq.ParquetWriter(place, schema_of(kind), compression="zstd") as writer:
 
         def flush() -> None:
+            nonlocal rows, total
             writer.write_table(to_table(kind, batch), row_group_size=ROWS_PER_GROUP)
-            ids.extend(r.id for r in batch)
+            rows, total = rows + len(batch), total + rows_total(r.id for r in batch)
             batch.clear()
 
         for record in records:
             batch.append(record)
             if len(batch) == ROWS_PER_GROUP:
                 flush()
-        if batch or not ids:
+        if batch or not rows:
             flush()
-    return len(ids), ids
+    return rows, total
 
 
 @contextlib.contextmanager
@@ -108,15 +109,39 @@ def rows_of(path: Path) -> int:
     return int(pq.ParquetFile(path).metadata.num_rows)
 
 
+def _path(name: str, number: int | None) -> str:
+    return f"{name}.parquet" if number is None else f"{name}.parquet/{number:05d}.parquet"
+
+
+def write_records(folder: Path, name: str, number: int | None, kind: type[R], records: Iterable[R]) -> Shard:
+    """Writes a stream of records as `write_shard` writes rows; a few thousand are in memory at once."""
+    path = _path(name, number)
+    with write_file(folder, path) as place:
+        rows, total = write_table(place, kind, records)
+    return Shard(path, rows, total)
+
+
 def write_shard(folder: Path, name: str, number: int | None, kind: type[Record], table: pa.Table) -> Shard:
     """Writes rows into an artifact's folder, from any worker, as the table `name` or as one of its parts.
 
     A worker that is started again writes the same file in the same place, and no reader sees half of one.
     """
-    path = f"{name}.parquet" if number is None else f"{name}.parquet/{number:05d}.parquet"
+    path = _path(name, number)
     with write_file(folder, path) as place, pq.ParquetWriter(place, schema_of(kind), compression="zstd") as writer:
         writer.write_table(table.cast(schema_of(kind)), row_group_size=ROWS_PER_GROUP)
     return Shard(path, table.num_rows, rows_total(table["id"].to_pylist()))
+
+
+def joined(folder: Path, shards: Sequence[Shard]) -> list[Shard]:
+    """The parts of a table as one file, where they are small; else as they are. Deterministic, as their bytes are."""
+    if len(shards) == 1 or sum((folder / shard.path).stat().st_size for shard in shards) > JOINED_BYTES:
+        return list(shards)
+    table = pa.concat_tables([pq.read_table(folder / shard.path) for shard in shards])
+    name = shards[0].path.split("/")[0]
+    shutil.rmtree(folder / name)
+    with write_file(folder, name) as place, pq.ParquetWriter(place, table.schema, compression="zstd") as writer:
+        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+    return [Shard(name, table.num_rows, sum(shard.total for shard in shards))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,52 +191,3 @@ def read_table(kind: type[R], files: Sequence[Path]) -> Iterator[R]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
                 yield from from_table(kind, pa.Table.from_batches([batch]))
-
-
-def read_plain(kind: type[R], path: Path) -> Iterator[R]:
-    """Records from a user's own .jsonl or .parquet file. Raises InputError with the file and the row."""
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder")
-    suffix = path.suffix.lower()
-    if suffix not in (".jsonl", ".parquet"):
-        raise InputError(f"{path}: a table is .jsonl or .parquet, not {suffix or 'without an ending'}")
-    rows = _json_rows(path) if suffix == ".jsonl" else _parquet_rows(path)
-    for number, row in rows:
-        try:
-            yield record_from(kind, row)
-        except ValueError as error:
-            raise InputError(
-                f"{path}, row {number}: {error} (columns of a {kind.__name__}: `metier stage NAME --list --json`)"
-            ) from None
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    with path.open(encoding="utf-8-sig", errors="strict") as file:
-        number = 0
-        try:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, row {number}: not JSON ({error.msg})") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}, after row {number}: not UTF-8 text ({error.reason})") from None
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets without end
-            raise InputError(f"{path}, row {number}: can't be read ({error})") from None
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    number = 0
-    for one in files:
-        try:
-            table = pq.ParquetFile(one)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{one}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-        try:
-            for batch in table.iter_batches(batch_size=ROWS_PER_GROUP):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{one}, after row {number}: damaged ({str(error).splitlines()[0]})") from None

@@ -15,7 +15,7 @@ from metier.reporting.exam import Scoreboard, Sheets, has_document
 Mark = Literal["pass", "part", "fail"]
 PASS_SCORE = 0.9  # right and complete; a flaw of form alone costs 0.1
 LONGEST = 1200  # characters of a text that the page shows
-RAW = frozenset({"ingest"})  # stages whose rows are as raw as the sources: only their names are shown
+RAW = frozenset({"ingest", "import_dialogues"})  # their rows are as raw as the sources: only names are shown
 
 
 @dataclass(frozen=True)

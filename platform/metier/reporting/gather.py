@@ -19,6 +19,7 @@ from metier.training.guard import Point
 
 PAIR_STAGES = (
     "synthesise",
+    "import_dialogues",
     "anonymise_dialogues",
     "deduplicate",
     "filter",

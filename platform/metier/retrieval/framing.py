@@ -9,11 +9,13 @@ an abstention, so that the model learns to say when its passages do not help (RA
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metier.records import Dialogue, Message, Passage, record_id
 from metier.retrieval.prompt import ABSTENTION, prompt_messages
+from metier.text.words import wording
 
 HELD_WORDS = 0.8  # share of the evidence's words that a passage must have: chunking may cut a signature short
 LEADING_WORDS = 30  # of the evidence that count: a long parameter description is continued in another passage
@@ -184,7 +186,8 @@ def weighted_turns(
 ) -> tuple[list[Dialogue], list[Dialogue]]:  # fmt: skip
     """All dialogues in an order of which every beginning is balanced over tasks, and those whose weight is 0.
 
-    A task of weight 2 has two turns where one of weight 1 has one; a task that is not named has weight 1.
+    A task of weight 2 has two turns where one of weight 1 has one; a task that is not named has weight 1. Within a task the
+    answers take turns, so a common one (most defaults are None) is not learnt in place of reading.
     """
     by_task: dict[str, list[Dialogue]] = {}
     for one in sorted(dialogues, key=lambda d: (chance(seed, "turn", d), d.id)):
@@ -194,6 +197,17 @@ def weighted_turns(
         ((turn + 0.5) / weights.get(task, 1.0), task, one)
         for task, rows in by_task.items()
         if weights.get(task, 1.0) > 0
-        for turn, one in enumerate(rows)
+        for turn, one in enumerate(_by_answer(rows))
     ]
     return [one for _, _, one in sorted(due, key=lambda entry: entry[:2])], left
+
+
+def _by_answer(rows: Sequence[Dialogue]) -> list[Dialogue]:
+    """The rows in an order in which what the answers add to their questions takes turns."""
+    met: Counter[frozenset[str]] = Counter()
+    turns = []
+    for one in rows:
+        added = frozenset(wording(one.answer)) - frozenset(wording(one.question))
+        turns.append((met[added], one))
+        met[added] += 1
+    return [one for _, one in sorted(turns, key=lambda entry: entry[0])]

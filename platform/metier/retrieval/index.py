@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from metier.errors import InputError
 from metier.records import Passage
 from metier.retrieval.embedding import Embedder
@@ -51,15 +53,36 @@ def terms(text: str) -> list[str]:
     return found
 
 
-def build(passages: Iterable[Passage], embedder: Embedder, folder: Path) -> int:
-    """Writes the index of `passages` into `folder`; gives their number. Raises InputError when there are none."""
-    rows = sorted(passages, key=lambda p: p.id)  # the order in which they come is nobody's choice
-    if not rows:
-        raise InputError("the index needs passages, and there are none")
-    vectors = embedder.encode([p.text for p in rows])
-    table = _connected(folder).create_table(
-        TABLE, [_row(passage, vector) for passage, vector in zip(rows, vectors, strict=True)], mode="overwrite"
+def rows_of(passages: Iterable[Passage], embedder: Embedder) -> pa.Table:
+    """The rows of the index for these passages, embedded; in the order of their ids, for that in which they come is nobody's
+    choice."""
+    ordered = sorted(passages, key=lambda p: p.id)
+    vectors = embedder.encode([p.text for p in ordered])
+    flat = pa.array(vectors.reshape(-1), pa.float32())
+    return pa.table(
+        {name: [getattr(p, name) for p in ordered] for name in _COLUMNS}
+        | {
+            "vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[-1]),
+            "name": [p.title.lower() for p in ordered],
+            "parent_id": [p.parent_ids[0] if p.parent_ids else "" for p in ordered],
+            "terms": [" ".join(terms(f"{p.title} {p.title} {p.text}")) for p in ordered],
+        }
     )
+
+
+def build(parts: Iterable[pa.Table], folder: Path) -> int:
+    """Writes the index into `folder`, part after part of what `rows_of` gave; gives the number of passages.
+
+    Raises InputError when there are none.
+    """
+    table: Any = None
+    for part in parts:
+        if table is None:
+            table = _connected(folder).create_table(TABLE, part, mode="overwrite")
+        else:
+            table.add(part)
+    if table is None:
+        raise InputError("the index needs passages, and there are none")
     table.create_fts_index(
         "terms",
         base_tokenizer="whitespace",
@@ -69,7 +92,7 @@ def build(passages: Iterable[Passage], embedder: Embedder, folder: Path) -> int:
         max_token_length=200,
     )
     table.create_scalar_index("name", index_type="BTREE")
-    return len(rows)
+    return int(table.count_rows())
 
 
 def _connected(folder: Path) -> Any:
@@ -77,16 +100,6 @@ def _connected(folder: Path) -> Any:
     import lancedb
 
     return lancedb.connect(str(folder))
-
-
-def _row(passage: Passage, vector: Any) -> dict[str, Any]:
-    row = {name: getattr(passage, name) for name in _COLUMNS}
-    return row | {
-        "vector": vector,
-        "name": passage.title.lower(),
-        "parent_id": passage.parent_ids[0] if passage.parent_ids else "",
-        "terms": " ".join(terms(f"{passage.title} {passage.title} {passage.text}")),
-    }
 
 
 class Retriever:

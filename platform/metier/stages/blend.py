@@ -3,7 +3,8 @@
 Most dialogues carry what the real retriever finds for their question, distractors and all, in the prompt that serving
 assembles (`metier.retrieval.framing`); others of the same document join them behind the same passages. A closed-book rest
 keeps to what a model may know by heart; bare values without a passage are at most answered by abstaining, because a small
-model that is taught them learns to invent the others.
+model that is taught them learns to invent the others. What people said, and no document, is closed-book too: nothing tells
+whether a passage that is found would answer it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from metier.retrieval.prompt import ABSTENTION
 from metier.stages.index import FOLDER as INDEX
 
 NAME = "blend"
-OVER_QUOTA, NO_PASSAGE, EXAM_SPLIT = "over_quota", "evidence_in_no_passage", "exam_split"
+OVER_QUOTA, NO_PASSAGE, EXAM_SPLIT, REPEATED = "over_quota", "evidence_in_no_passage", "exam_split", "repeated_id"
 SEARCH_ROWS = 64  # questions searched between two progress reports
 SPARE_PASSAGES = 9  # found beyond those shown, to take the place of withheld ones
 CHARACTERS_PER_TOKEN = 3.6  # measured on these prompts with SmolLM2's tokenizer
@@ -51,15 +52,16 @@ class Config(StageConfig):
     max_tokens: int = Field(1_000_000, ge=1000, le=10**12)
     """Most tokens of the training set, estimated from its characters, shared contexts once: what one epoch costs."""
     validation_dialogues: int = Field(48, ge=0, le=100_000)
-    """Dialogues from dev documents, held out for the validation loss."""
+    """Dialogues from dev documents and of held-out production logs, for the validation loss."""
     task_weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
         default_factory=lambda: {"default": 2.0, "json": 2.0, "unanswerable": 1.5, "example": 0.5}
     )
     """Turns of a task for each turn of the others; a task that is not named has 1, and 0 leaves a task out."""
     retrieval_share: float = Field(0.8, ge=0, le=1)
-    """Share of dialogues that carry retrieved passages, among tasks that may be closed-book."""
+    """Share of dialogues that carry retrieved passages, among tasks that may be closed-book and have evidence."""
     closed_book_tasks: tuple[str, ...] = ("purpose", "teacher", "unanswerable")
-    """Tasks that may be closed-book; all others are asked with passages."""
+    """Tasks that may be closed-book; all others are asked with passages, but for dialogues without evidence, such as those of
+    production logs: these are always closed-book."""
     closed_book_abstention_share: float = Field(0.03, ge=0, le=0.5)
     """Share of the other tasks that is asked closed-book and answered by an abstention."""
     passages: int = Field(3, ge=1, le=50)
@@ -75,16 +77,25 @@ class Config(StageConfig):
     """Another seed blends other rows."""
 
 
+def has_source(dialogue: Dialogue) -> bool:
+    """Whether it is known which passages answer it: by its evidence, or because it was written so that none does."""
+    return bool(dialogue.evidence) or (dialogue.task == "unanswerable" and dialogue.answer == ABSTENTION)
+
+
 def is_closed_book(dialogue: Dialogue, config: Config) -> bool:
     """Whether the dialogue is asked without passages."""
+    if not has_source(dialogue):
+        return True
     if dialogue.task in config.closed_book_tasks:
         return chance(config.seed, "framing", dialogue) >= config.retrieval_share
     return chance(config.seed, "framing", dialogue) < config.closed_book_abstention_share
 
 
 def without_passages(dialogue: Dialogue, config: Config) -> Dialogue:
-    """The closed-book dialogue: with its answer where the task allows, else with an abstention."""
-    return closed_book(dialogue, "" if dialogue.task in config.closed_book_tasks else ABSTENTION)
+    """The closed-book dialogue: with its answer where the task allows or there is no passage to ask it with, else with an
+    abstention."""
+    known = dialogue.task in config.closed_book_tasks or not has_source(dialogue)
+    return closed_book(dialogue, "" if known else ABSTENTION)
 
 
 def _leads(waiting: Iterable[Dialogue]) -> list[Dialogue]:
@@ -95,6 +106,13 @@ def _leads(waiting: Iterable[Dialogue]) -> list[Dialogue]:
         if len(by_root) == SEARCH_ROWS:
             break
     return list(by_root.values())
+
+
+def first_of_each(dialogues: Iterable[Dialogue]) -> tuple[list[Dialogue], list[Dialogue]]:
+    """The rows whose id stands here for the first time, and those that repeat one."""
+    first: dict[str, Dialogue] = {}
+    repeats = [one for one in dialogues if first.setdefault(one.id, one) is not one]
+    return list(first.values()), repeats
 
 
 class _Blender:
@@ -179,8 +197,9 @@ class _Blender:
 def run(context: Context[Config]) -> Counts:
     """Writes `kept` (training), `validation` (from dev documents) and `rejected`."""
     config = context.config
-    dialogues = list(context.records("dialogues", Dialogue))
+    dialogues, repeats = first_of_each(context.records("dialogues", Dialogue))
     blender = _Blender(context, dialogues)
+    blender.lost += [rejection(d, NAME, REPEATED, "a row before it has its id") for d in repeats]
     exam = [d for d in dialogues if d.split == "final"]
     blender.lost += [rejection(d, NAME, EXAM_SPLIT, "written from a document of the final exam") for d in exam]
     train = blender.blended(
@@ -195,12 +214,13 @@ def run(context: Context[Config]) -> Counts:
     context.output.table("validation", Dialogue, held_out)
     context.output.table("rejected", Rejection, blender.lost)
     reasons = Counter(r.reason for r in blender.lost)
-    return Counts(read=len(dialogues), kept=len(train) + len(held_out), rejected=dict(sorted(reasons.items())))
+    read = len(dialogues) + len(repeats)
+    return Counts(read=read, kept=len(train) + len(held_out), rejected=dict(sorted(reasons.items())))
 
 
 STAGE = Stage(
     name=NAME,
-    revision=1,
+    revision=2,
     summary="Blends the training set: balanced over tasks, closed-book and with retrieved passages.",
     config=Config,
     inputs={

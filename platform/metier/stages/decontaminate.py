@@ -172,12 +172,14 @@ def operator(exam: Exam, embedder: str = "") -> Callable[[list[Dialogue]], Itera
         return next(((reason, evidence) for reason, evidence in found if evidence), None)
 
     def apply(dialogues: list[Dialogue]) -> Iterator[Dialogue | Rejection]:
-        faults = {one.id: fault(one) for one in dialogues}
-        left = [one for one in dialogues if not faults[one.id]] if embedder else []
-        meant = exam.meant_by([one.question for one in left], [one.task for one in left], embedder)
-        faults |= {one.id: (COPY, evidence) for one, evidence in zip(left, meant, strict=True) if evidence}
-        for one in dialogues:
-            found = faults[one.id]
+        faults = [fault(one) for one in dialogues]  # by place, not by id: a table may hold one id twice
+        if embedder:
+            left = [place for place, found in enumerate(faults) if not found]
+            asked_for = [(dialogues[place].question, dialogues[place].task) for place in left]
+            meant = exam.meant_by([q for q, _ in asked_for], [task for _, task in asked_for], embedder)
+            for place, evidence in zip(left, meant, strict=True):
+                faults[place] = (COPY, evidence) if evidence else None
+        for one, found in zip(dialogues, faults, strict=True):
             yield rejection(one, "decontaminate", *found) if found else one
 
     return apply
@@ -192,7 +194,7 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name="decontaminate",
-    revision=2,
+    revision=3,
     summary="Rejects dialogues that come from exam documents or copy exam questions.",
     config=Config,
     inputs={

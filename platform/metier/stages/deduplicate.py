@@ -188,21 +188,20 @@ def hashed(texts: Iterable[str]) -> np.ndarray:
 # 2. candidates
 
 
-def bucketed(*keys: np.ndarray) -> Buckets:
-    """The buckets of an owner's bands over all chunks, in rows of the whole table."""
+def bucketed(new: int, *keys: np.ndarray) -> Buckets:
+    """The buckets of an owner's bands over all chunks, in rows of the whole table; those without a new row decide nothing.
+    `new`: the first row of those that are not of the corpus."""
     bands = range(len(keys[0]))
-    return Buckets.of([buckets_of(np.concatenate([part[band] for part in keys])) for band in bands])
+    return Buckets.of([buckets_of(np.concatenate([part[band] for part in keys])) for band in bands]).reaching(new)
 
 
 # 3. components
 
 
-def connected(parts: Sequence[Part], groups: int, *buckets: Buckets) -> tuple[Any, ...]:
-    """The buckets of each group, then for each part its candidates and the group of each."""
-    chunks = [part.chunk for part in parts]
-    new = next(part.chunk.first for part in parts if not part.known)
+def connected(chunks: Sequence[Chunk], groups: int, *buckets: Buckets) -> tuple[Any, ...]:
+    """The buckets of each group, then for each chunk its candidates and the group of each."""
     rows = chunks[-1].first + chunks[-1].rows
-    candidates, dealt = similarity.dealt(rows, Buckets.of(buckets).reaching(new), groups)
+    candidates, dealt = similarity.dealt(rows, Buckets.of(buckets), groups)
     return (*dealt, *(candidates.between(chunk.first, chunk.first + chunk.rows) for chunk in chunks))
 
 
@@ -348,14 +347,15 @@ def deduplicating(name: str, form: Form) -> Callable[[Context[Any]], Counts]:
         known = sum(part.chunk.rows for part in parts)
         chunks = chunks_of(context, name, first=known)
         parts += [Part(chunk) for chunk in chunks]
-        tasks = tasks_for(context, [part.chunk for part in parts])
+        every = [part.chunk for part in parts]
+        tasks = tasks_for(context, every)
         owners = min(len(parts), lsh_shape(config.threshold, config.permutations)[0])
         groups = max(1, sum(chunk.rows for chunk in chunks) // GROUP_ROWS)
 
         keys = [tasks.call(signed, part, form, config, owners, parts=owners) for part in parts]
-        buckets = [tasks.call(bucketed, *(part[owner] for part in keys)) for owner in range(owners)]
+        buckets = [tasks.call(bucketed, known, *(part[owner] for part in keys)) for owner in range(owners)]
         keys = keys[-len(chunks) :] if config.keep_signatures else []  # the largest of all: freed when they were read
-        dealing = tasks.call(connected, parts, groups, *buckets, parts=groups + len(parts))
+        dealing = tasks.call(connected, every, groups, *buckets, parts=groups + len(parts))
         candidates = [
             tasks.call(shingled, part, form, config, groups, wanted, parts=groups)
             for part, wanted in zip(parts, dealing[groups:], strict=True)
@@ -387,7 +387,7 @@ def stage_for(name: str, table: str, form: Form, config: type[Config]) -> Stage[
         summary=f"Removes exact and near-duplicate {table} (MinHash, LSH, every candidate verified).",
         config=config,
         inputs={
-            table: Input(table, record=form.kind),
+            table: Input(table, record=form.kind, many=True),
             "corpus": Input("earlier outputs of this stage, with signatures: new rows like theirs go", optional=True, many=True),
         },
         outputs={"kept": form.kind, "rejected": Rejection, "duplicates": Duplicate, "clusters": Sibling,

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from metier.config import StageConfig
 from metier.execution.contradictions import Claimed, Meaning, candidates, comparison, settled, taken_down
-from metier.execution.dataflow import chunks_of, tasks_for
+from metier.execution.dataflow import pieces_of, tasks_for
 from metier.execution.judging import check_judge, judgements
 from metier.execution.removal import in_order, write_removal
 from metier.execution.step import Context, Input, Stage
@@ -41,7 +41,6 @@ from metier.text.words import wording
 CONTRADICTORY = "contradictory"
 CONFLICTS, JUDGE, JUDGED = "conflicts", "judge", "judge.json"
 BOILERPLATE_SHARE = 0.5
-BATCHES = 16  # of a chunk: a row costs a millisecond
 Check = Callable[[Dialogue], str]
 """Gives the evidence of what is wrong; empty where nothing is."""
 
@@ -200,10 +199,11 @@ def run(context: Context[Config]) -> Counts:
     meaning = None
     if context.has("embedder"):
         meaning = Meaning(context.location("embedder"), config.neighbours, config.near_meaning)
-    chunks = chunks_of(context, "dialogues", batches=BATCHES)
+    chunks = pieces_of(context, "dialogues")
     tasks = tasks_for(context, chunks)
 
-    made = [tasks.call(judged, chunk, config, successors, parts=4) for chunk in chunks]
+    newer = tasks.share(successors)
+    made = [tasks.call(judged, chunk, config, newer, parts=4) for chunk in chunks]
     parts = [Claimed(*claims) for _, *claims in made]
     firsts = np.array([chunk.first for chunk in chunks])
     pairs = candidates(tasks, firsts, parts, config.max_sharing, meaning)
@@ -236,7 +236,7 @@ def listed(folder: Path, conflicts: pa.Table) -> Shard:
 
 STAGE = Stage(
     name="filter",
-    revision=3,
+    revision=4,
     summary="Rejects dialogues that are ungrounded, contradictory, outdated or malformed.",
     config=Config,
     inputs={

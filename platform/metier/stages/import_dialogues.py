@@ -6,6 +6,7 @@ A row that is no dialogue is rejected with a reason, and so is a file that can't
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
@@ -13,22 +14,24 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from metier.config import StageConfig
 from metier.errors import InputError, StepError
-from metier.execution.dataflow import map_items, write_outcome
+from metier.execution.dataflow import map_items
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.fingerprint import digest
-from metier.lineage.folder import Entry, file_or_entries, has_credentials, is_url, opened, size_of
+from metier.lineage.folder import Entry, FilesSpec, file_or_entries, is_url, opened
+from metier.lineage.lines import MEGABYTE, lines_in, parts_of
 from metier.lineage.manifest import Counts
-from metier.records import Dialogue, Record, Rejection, rejection
+from metier.records import Dialogue, Record, Rejection, Split, rejection
+from metier.stages.split import drawn
 from metier.text.chat_formats import ChatFormat, UnreadableChat, messages_in
+from metier.text.words import wording
 
 NAME = "import_dialogues"
 SUFFIXES = {".jsonl", ".parquet"}
-MEGABYTE = 1_000_000
-SLICE = 16 * MEGABYTE  # bytes of JSONL that are read at once: what a worker holds in memory
+SEED = 0  # deals dialogues into training and validation
 MOST_SHOWN = 2000  # characters of a row that is too large
 
 
@@ -41,33 +44,57 @@ class Config(StageConfig):
     """The task framing that these dialogues count as; `blend` balances tasks."""
     max_row_mb: float = Field(1, gt=0, le=100)
     """Larger rows are rejected."""
+    dev_fraction: float = Field(0.05, ge=0, le=0.5)
+    """Share held out for the validation loss. Dialogues that open with the same question are held out together."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ChatLogs:
-    """A file of chats, or a folder of them; a path, or an s3:// or gs:// URL."""
+class LogSpec(FilesSpec):
+    """A folder of chat logs, or one file of them."""
 
-    location: str
-
-    def __post_init__(self) -> None:
-        if has_credentials(self.location):
-            raise InputError("--input logs: a URL names no key and no user: credentials come from the environment")
-
-    def check(self) -> None:
-        """Refuses a place without logs; its fingerprint, which every plan needs, looks for that."""
-        _ = self.fingerprint
+    def files(self) -> list[Entry]:
+        """The files, sorted. Raises InputError when there is no log among them."""
+        found = file_or_entries(self.folder, self.glob)
+        if not any(_suffix(entry.name) in SUFFIXES for entry in found):
+            raise InputError(f"logs {self.folder}: no {' or '.join(sorted(SUFFIXES))} file there")
+        return found
 
     @property
     def fingerprint(self) -> str:
         """Digest of the names and of what the files hold that are read."""
         return digest({e.name: e.fingerprint if _suffix(e.name) in SUFFIXES else "" for e in self.files()})
 
+
+@dataclasses.dataclass(frozen=True)
+class ChatLogs:
+    """All chat logs that are read."""
+
+    specs: tuple[LogSpec, ...]
+
+    @property
+    def location(self) -> str:
+        """The folders, for people."""
+        return ", ".join(spec.where for spec in self.specs)
+
+    def check(self) -> None:
+        """Refuses a place without logs; its fingerprint, which every plan needs, looks for that."""
+        _ = self.fingerprint
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Digest of what the logs hold. Raises InputError for a place without any."""
+        return digest([spec.fingerprint for spec in self.specs])
+
     def files(self) -> list[Entry]:
-        """The files, sorted. Raises InputError when there is no log among them."""
-        found = file_or_entries(self.location)
-        if not any(_suffix(entry.name) in SUFFIXES for entry in found):
-            raise InputError(f"logs {self.location}: no {' or '.join(sorted(SUFFIXES))} file there")
-        return found
+        """All files. Raises InputError for a place without a log."""
+        return [entry for spec in self.specs for entry in spec.files()]
+
+
+def logs_at(word: str) -> ChatLogs:
+    """Logs from a word on the command line: a file, a folder or a URL."""
+    try:
+        return ChatLogs((LogSpec(folder=word),))
+    except ValidationError as error:
+        raise InputError(f"--input logs: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
 def _suffix(name: str) -> str:
@@ -105,17 +132,16 @@ class Row:
 
 def slices_of(entry: Entry) -> list[Slice]:
     """The parts of a file that are read at once; a file that is no log is one part, whose reader will say why."""
-    ends: list[int] = []
+    parts = [(0, 0)]
     try:
-        with opened(entry.place) as file:
-            if _suffix(entry.name) == ".parquet":
-                ends = list(range(1, pq.ParquetFile(file).num_row_groups + 1))
-            elif _suffix(entry.name) == ".jsonl":
-                ends = [*range(SLICE, size_of(file), SLICE), size_of(file)]
+        if _suffix(entry.name) == ".jsonl":
+            parts = parts_of(entry.place)
+        elif _suffix(entry.name) == ".parquet":
+            with opened(entry.place) as file:
+                parts = [(group, group + 1) for group in range(pq.ParquetFile(file).num_row_groups)] or parts
     except (OSError, pa.ArrowException):
         pass
-    starts = [0, *ends[:-1]]
-    return [Slice(uri=entry.name, place=entry.place, start=a, stop=b) for a, b in zip(starts, ends or [0], strict=True)]
+    return [Slice(uri=entry.name, place=entry.place, start=start, stop=stop) for start, stop in parts]
 
 
 def operator(config: Config) -> Callable[[list[Slice]], Iterator[Dialogue | Rejection]]:
@@ -139,7 +165,9 @@ def _dialogue(row: Row, uri: str, config: Config) -> Dialogue | Rejection:
         messages = messages_in(row.value, None if config.format == "auto" else config.format)
     except UnreadableChat as fault:
         return rejection(LogRow(uri=uri, at=row.at, text=row.text), NAME, fault.reason, f"{row.at}: {fault.evidence}")
-    return Dialogue(messages=messages, task=config.task, source="production")
+    opening = next(message.content for message in messages if message.role == "user")
+    split: Split = "dev" if drawn(" ".join(wording(opening)), SEED) < config.dev_fraction else "train"
+    return Dialogue(messages=messages, task=config.task, source="production", split=split)
 
 
 def _rows(part: Slice, most: int) -> Iterator[Row]:
@@ -158,29 +186,19 @@ def _rows(part: Slice, most: int) -> Iterator[Row]:
 
 
 def _json_rows(part: Slice, most: int) -> Iterator[Row]:
-    """The lines that begin in this part; the last of them may end in the next one."""
-    with opened(part.place) as file:
-        file.seek(max(part.start - 1, 0))
-        data = file.read(part.stop - file.tell())
-        if not data and not part.start:
-            raise UnreadableChat("empty", "0 bytes")
-        while not data.endswith(b"\n") and (more := file.read(MEGABYTE)):
-            rest, newline, _ = more.partition(b"\n")
-            data += rest + newline
-    at = part.start
-    if part.start:  # what stands before the first line's end began in the part before
-        begun, _, data = data.partition(b"\n")
-        at += len(begun)
-    for line in data.split(b"\n"):
+    empty = part.start == 0
+    for at, line in lines_in(part.place, part.start, part.stop):
+        empty = False
         if line.strip():
             yield _json_row(line, f"byte {at}", most)
-        at += len(line) + 1
+    if empty:
+        raise UnreadableChat("empty", "0 bytes")
 
 
 def _json_row(line: bytes, at: str, most: int) -> Row:
     shown = line.decode("utf-8", "replace")
-    if len(line) > most:
-        return Row(at, shown[:MOST_SHOWN], fault=UnreadableChat("too_large", f"{len(line) / MEGABYTE:.1f} MB"))
+    if len(line) > most:  # by how much is not known: its end was not read
+        return Row(at, shown[:MOST_SHOWN], fault=UnreadableChat("too_large", f"more than {most / MEGABYTE:g} MB"))
     try:
         return Row(at, shown, json.loads(line.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
@@ -209,21 +227,20 @@ def run(context: Context[Config]) -> Counts:
     if not isinstance(logs, ChatLogs):
         raise InputError(f"{context.step}: logs {logs.location}: give a file or folder of JSONL or Parquet")
     parts = [part for entry in logs.files() for part in slices_of(entry)]
-    outcome = map_items(context, parts, Slice, operator(context.config), Dialogue)
-    counts = write_outcome(context, outcome, Dialogue, 0)
+    counts = map_items(context, parts, operator(context.config), Dialogue)
     reasons = ", ".join(f"{reason} {n}" for reason, n in counts.rejected.items())
     if not counts.kept:
         raise InputError(f"logs {logs.location}: no dialogue in them ({reasons or 'no row found'})")
-    # how many rows there are is known when they are read: each of them gives one dialogue or one rejection
+    # how many rows there are is known when they are read: each gives one dialogue or one rejection, and a part may have none
     return counts.model_copy(update={"read": counts.kept + sum(counts.rejected.values())})
 
 
 STAGE = Stage(
     name=NAME,
-    revision=1,
+    revision=2,
     summary="Reads chat logs (OpenAI messages, ShareGPT, Alpaca, ChatML) into dialogues.",
     config=Config,
-    inputs={"logs": Input("a .jsonl or .parquet file, or a folder or s3://, gs:// URL of them", opens=ChatLogs)},
+    inputs={"logs": Input("a .jsonl or .parquet file, or a folder or s3://, gs:// URL of them", opens=logs_at)},
     outputs={"kept": Dialogue, "rejected": Rejection},
     run=run,
     conserves=True,

@@ -12,14 +12,15 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationError
 
-from metier.config import StageConfig, expanded
+from metier.config import StageConfig
 from metier.errors import InputError, StepError
-from metier.execution.dataflow import map_items, write_outcome
+from metier.execution.confined import Stopped, confined
+from metier.execution.dataflow import map_items
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.fingerprint import digest
-from metier.lineage.folder import Entry, entries, has_credentials, is_url, opened, size_of
+from metier.lineage.folder import Entry, FilesSpec, entries, is_url, opened, size_of
 from metier.lineage.manifest import Counts
 from metier.records import Document, Record, Rejection, rejection
 from metier.text.parsing import SUFFIXES, parse
@@ -34,38 +35,21 @@ class Config(StageConfig):
     min_words: int = Field(3, ge=0, le=10_000)
     """Files with fewer words are rejected."""
     max_file_mb: float = Field(20, gt=0, le=1000)
-    """Files that are larger are rejected unread."""
+    """Files that are larger are rejected unread, and so are those whose text is, which were packed."""
     max_word_characters: int = Field(10_000, ge=100)
     """Files with a longer run of characters between two blanks are rejected: no prose (data, a program made small), and no
     passage could hold it. A line may be of any length: it is cut at its sentences."""
+    max_parse_seconds: int = Field(300, ge=1, le=86_400)
+    """Files that take a parser more seconds of processor time are rejected: some are made to take it for ever."""
+    max_parse_mb: int = Field(2000, ge=200, le=1_000_000)
+    """Files for which a parser needs more memory are rejected. A worker reads one file at a time."""
 
 
-class FolderSpec(StageConfig):
-    """A folder with documents in it, at any depth. Hidden files are passed over."""
+class FolderSpec(FilesSpec):
+    """A folder with documents in it."""
 
-    folder: str = Field(min_length=1)
-    """The folder; in an experiment file, relative to that file. Or s3://BUCKET/PATH, gs://BUCKET/PATH: credentials are what
-    pyarrow finds in the environment."""
-    glob: str = "**/*"
-    """Which files in it."""
     prefix: str = ""
     """Put before the files' names, for two folders that hold files of the same name."""
-
-    @field_validator("folder")
-    @classmethod
-    def _no_secret(cls, value: str) -> str:
-        if has_credentials(value):
-            raise ValueError("a URL names no key and no user: credentials come from the environment")
-        return value
-
-    def anchored(self, base: Path) -> FolderSpec:
-        """With its path seen from `base`; a URL is the same from everywhere."""
-        return self if is_url(self.folder) else self.model_copy(update={"folder": str(base / expanded(self.folder))})
-
-    @property
-    def where(self) -> str:
-        """Its name for people."""
-        return self.folder
 
     def files(self) -> list[Entry]:
         """The files, sorted. Raises InputError when the folder is missing or holds no document."""
@@ -221,11 +205,15 @@ def _read(item: Item, config: Config) -> Document | Rejection:
     stub = Document(uri=item.uri, title=item.uri, text="")
     try:
         # the bytes of another format are not even fetched
-        document = parse(_bytes(item, config) if _is_read(item.uri) else b"", item.uri)
-    except UnreadableDocument as fault:
+        data = _bytes(item, config) if _is_read(item.uri) else b""
+        limits = {"seconds": config.max_parse_seconds, "megabytes": config.max_parse_mb}
+        document = confined(parse, data, item.uri, **limits)
+    except (UnreadableDocument, Stopped) as fault:
         return rejection(stub, "ingest", fault.reason, fault.evidence)
     except (ValueError, LookupError, AttributeError, RecursionError) as error:  # out of a parser's depths
         return rejection(stub, "ingest", "unreadable", f"{type(error).__name__}: {error}")
+    if len(document.text) > config.max_file_mb * MEGABYTE:
+        return rejection(stub, "ingest", "too_large", f"{len(document.text) / MEGABYTE:.1f} MB of text")
     found = document.text.split()
     longest = max(map(len, found), default=0)
     if longest > config.max_word_characters:
@@ -254,18 +242,7 @@ def run(context: Context[Config]) -> Counts:
     sources = context.inputs["sources"]
     if not isinstance(sources, DocumentSources):
         raise InputError(f"{context.step}: sources {sources.location}: give a folder or package:NAME")
-    items = items_of(sources)
-    packages = [item for item in items if item.package]
-    files = [item for item in items if not item.package]
-    outcome = [*map_items(context, packages, Item, operator(context.config), Document)] if packages else []
-    read = len(outcome) + len(files)
-
-    def all_of() -> Iterator[Document | Rejection]:
-        yield from outcome
-        if files:
-            yield from map_items(context, files, Item, operator(context.config), Document)
-
-    counts = write_outcome(context, all_of(), Document, read)
+    counts = map_items(context, items_of(sources), operator(context.config), Document)
     if not counts.kept:
         reasons = ", ".join(f"{reason} {n}" for reason, n in counts.rejected.items())
         raise InputError(f"sources {sources.location}: no readable document in them ({reasons or 'nothing found'})")

@@ -18,7 +18,7 @@ from metier.errors import InputError
 from metier.execution.dataflow import write_outcome
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.manifest import Counts
-from metier.lineage.shards import read_plain
+from metier.lineage.plain import read_plain
 from metier.lineage.source import PathSource
 from metier.records import Dialogue, Message, Rejection, Verdict, record_id, rejection
 

@@ -5,15 +5,17 @@ Each check is one small function with a reason code. What recurs in many documen
 
 from __future__ import annotations
 
-import collections
+import itertools
 from collections.abc import Callable, Collection, Iterator
 
+import numpy as np
 from pydantic import Field, field_validator
 
 from metier.config import StageConfig
-from metier.execution.dataflow import map_table
+from metier.execution.dataflow import chunks_of, map_table, tasks_for
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.manifest import Counts
+from metier.lineage.shards import Chunk, from_table, read_chunk
 from metier.records import Document, Rejection, rejection
 from metier.text import quality
 from metier.text.boilerplate import boilerplate, line_keys
@@ -52,12 +54,29 @@ class Config(StageConfig):
         return checked_languages(value)
 
 
-def recurring_lines(documents: Iterator[Document], least: int) -> frozenset[int]:
-    """The hashes of lines that stand in at least so many documents. Of API objects, which repeat each other's, none."""
-    found = collections.Counter(
-        key for document in documents if document.api is None for key in {key for key, _ in line_keys(document.text)}
-    )
-    return frozenset(key for key, times in found.items() if times >= least)
+def lines_of(chunk: Chunk, owners: int) -> tuple[np.ndarray, ...]:
+    """The hashes of the lines of each of a chunk's documents, for each owner his own. Of API objects, which repeat each
+    other's, none. uint64."""
+    documents = from_table(Document, read_chunk(chunk))
+    each = ({key for key, _ in line_keys(one.text)} for one in documents if one.api is None)
+    keys = np.fromiter(itertools.chain.from_iterable(each), np.uint64)
+    return tuple(keys[keys % np.uint64(owners) == owner] for owner in range(owners))
+
+
+def frequent(least: int, *keys: np.ndarray) -> frozenset[int]:
+    """Those that occur at least so often."""
+    found, times = np.unique(np.concatenate(keys), return_counts=True)
+    return frozenset(found[times >= least].tolist())
+
+
+def recurring_lines(context: Context[Config]) -> frozenset[int]:
+    """The hashes of lines that stand in many documents of the table `documents`."""
+    chunks = chunks_of(context, "documents")
+    tasks = tasks_for(context, chunks)
+    lines = [tasks.call(lines_of, chunk, len(chunks), parts=len(chunks)) for chunk in chunks]
+    least = context.config.recurring_documents
+    owners = [tasks.call(frequent, least, *(part[owner] for part in lines)) for owner in range(len(chunks))]
+    return frozenset[int]().union(*tasks.results(owners))
 
 
 def checks(config: Config, recurring: Collection[int]) -> dict[str, Check]:
@@ -101,8 +120,7 @@ def operator(
 
 def run(context: Context[Config]) -> Counts:
     """Screens the table `documents`."""
-    recurring = recurring_lines(context.records("documents", Document), context.config.recurring_documents)
-    return map_table(context, "documents", Document, operator(context.config, recurring), Document)
+    return map_table(context, "documents", Document, operator(context.config, recurring_lines(context)), Document)
 
 
 STAGE = Stage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import shutil
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from metier.retrieval.embedding import Embedder, EmbedderSource
 from metier.retrieval.index import Retriever
 from metier.retrieval.prompt import prompt_messages
 from metier.stages.index import FOLDER as INDEX
+from metier.text.chat_formats import UnreadableChat, refuse_unfit
 from metier.training import worker
 from metier.training.encoding import Example, encode
 from metier.training.guard import verdict
@@ -49,9 +51,14 @@ class Config(Recipe):
 def encoded(
     dialogues: Iterable[Dialogue], tokenizer: Any, max_tokens: int
 ) -> tuple[list[Example], list[Dialogue], list[Rejection]]:
-    """Examples, the dialogues that became one, and those that are too long."""
+    """Examples, the dialogues that became one, and those that no template can write or that are too long."""
     examples, kept, lost = [], [], []
     for one in dialogues:
+        try:
+            refuse_unfit(one.messages)
+        except UnreadableChat as fault:
+            lost.append(rejection(one, "train", fault.reason, fault.evidence))
+            continue
         example = encode(one, tokenizer)
         if len(example.ids) > max_tokens:
             lost.append(rejection(one, "train", TOO_LONG, f"{len(example.ids)} tokens"))
@@ -99,7 +106,8 @@ def run(context: Context[Config]) -> Counts:
     train, kept, lost = encoded(context.records("dialogues", Dialogue), tokenizer, config.max_tokens)
     held_out, watched, lost_too = encoded(_validation(context), tokenizer, config.max_tokens)
     if not train:
-        raise InputError(f"{context.step}: no dialogue of at most {config.max_tokens} tokens to train on")
+        reasons = ", ".join(sorted({one.reason for one in lost})) or "there is none"
+        raise InputError(f"{context.step}: no dialogue of at most {config.max_tokens} tokens to train on ({reasons})")
     folder = context.output.work
     worker.write_rows(folder / worker.TRAIN, train)
     worker.write_rows(folder / worker.VALIDATION, held_out)
@@ -116,8 +124,8 @@ def run(context: Context[Config]) -> Counts:
     _write_outputs(context, folder, result, train)
     context.output.table("kept", Dialogue, kept)
     context.output.table("rejected", Rejection, [*lost, *lost_too])
-    taken, left = len(kept) + len(watched), len(lost) + len(lost_too)
-    return Counts(read=taken + left, kept=taken, rejected={TOO_LONG: left} if left else {})
+    taken, left = len(kept) + len(watched), collections.Counter(one.reason for one in (*lost, *lost_too))
+    return Counts(read=taken + left.total(), kept=taken, rejected=dict(sorted(left.items())))
 
 
 def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any], train: list[Example]) -> None:

@@ -72,7 +72,7 @@ def messages_in(row: Any, form: ChatFormat | None = None) -> tuple[Message, ...]
         raise UnreadableChat("missing_column", f"{form} has a column {missing[0]}")
     _refuse_tools(present)
     messages = tuple(_READERS[form](present))
-    _refuse_unfit(messages)
+    refuse_unfit(messages)
     return messages
 
 
@@ -95,7 +95,9 @@ def _refuse_tools(row: Mapping[str, Any]) -> None:
         raise UnreadableChat("tool_call", f"it has {used}")
 
 
-def _refuse_unfit(messages: Sequence[Message]) -> None:
+def refuse_unfit(messages: Sequence[Message]) -> None:
+    """Raises UnreadableChat where a turn is empty or no text, or where user and assistant do not take turns: chat templates
+    of models raise an error of their own there, or write what nobody asked."""
     for message in messages:
         if not message.content.strip():
             raise UnreadableChat("empty_turn", f"the {message.role}'s turn is empty")

@@ -43,7 +43,7 @@ def docx_to_markdown(data: bytes) -> tuple[str, dict[str, str]]:
             body = _part(file, "word/document.xml").find(_W + "body")
             styles = _style_names(_part(file, "word/styles.xml")) if "word/styles.xml" in file.namelist() else {}
             core = _part(file, "docProps/core.xml") if "docProps/core.xml" in file.namelist() else None
-    except UnreadableDocument:
+    except (UnreadableDocument, MemoryError):
         raise
     except Exception as error:  # broken bytes lead a parser anywhere
         raise UnreadableDocument("corrupt", f"no readable Word document ({type(error).__name__}: {error})") from None

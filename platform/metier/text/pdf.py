@@ -42,7 +42,8 @@ class Line:
 def pdf_to_markdown(data: bytes) -> tuple[str, dict[str, str]]:
     """The text as Markdown, and the title where the first page says it too. Dates of the file say nothing of its content.
 
-    Raises UnreadableDocument for a file that is encrypted, corrupt, or pictures alone.
+    Raises UnreadableDocument for a file that is encrypted, corrupt, pictures alone, or beyond pypdf's limits, which bound what
+    a stream unpacks to and how deep the tree of pages is.
     """
     import pypdf
 
@@ -54,8 +55,10 @@ def pdf_to_markdown(data: bytes) -> tuple[str, dict[str, str]]:
         pages = [_lines(page) for page in file.pages]
         pictures = 0 if any(pages) else sum(_has_picture(page) for page in file.pages)
         title = " ".join(str((file.metadata and file.metadata.title) or "").split())
-    except UnreadableDocument:
+    except (UnreadableDocument, MemoryError):
         raise
+    except pypdf.errors.LimitReachedError as error:
+        raise UnreadableDocument("over_limit", f"more than a PDF should hold ({error})") from None
     except Exception as error:  # broken bytes lead a parser anywhere
         raise UnreadableDocument("corrupt", f"no readable PDF ({type(error).__name__}: {error})") from None
     if pictures:

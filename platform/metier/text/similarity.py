@@ -28,8 +28,14 @@ class Buckets:
 
     def reaching(self, row: int) -> Buckets:
         """Those that hold this row or a later one."""
+        return self._only(self.members[self.offsets[1:] - 1] >= row)
+
+    def of_at_most(self, rows: int) -> Buckets:
+        """Those of so many rows or fewer."""
+        return self._only(np.diff(self.offsets) <= rows)
+
+    def _only(self, wanted: np.ndarray) -> Buckets:
         sizes = np.diff(self.offsets)
-        wanted = self.members[self.offsets[1:] - 1] >= row
         return Buckets(self.members[np.repeat(wanted, sizes)], np.concatenate([[0], np.cumsum(sizes[wanted])]))
 
 

@@ -7,6 +7,10 @@ class UnreadableDocument(ValueError):
     """This file is no document: the reason as a code, and what was seen."""
 
     def __init__(self, reason: str, evidence: str) -> None:
-        super().__init__(f"{reason}: {evidence}")
+        evidence = evidence.encode("utf-8", "backslashreplace").decode()  # it may quote half a character
+        super().__init__(reason, evidence)
         self.reason = reason
-        self.evidence = evidence.encode("utf-8", "backslashreplace").decode()  # it may quote half a character
+        self.evidence = evidence
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.evidence}"

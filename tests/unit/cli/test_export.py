@@ -7,7 +7,7 @@ import json
 import pytest
 
 from metier.records import Dialogue, Message
-from metier.stages.import_dialogues import ChatLogs, Config, operator, slices_of
+from metier.stages.import_dialogues import Config, logs_at, operator, slices_of
 from metier.text.chat_formats import FORMATS
 from tests.fixtures.command_line import metier, refused
 from tests.fixtures.stage_alone import as_table, dialogue
@@ -40,7 +40,7 @@ def test_what_is_exported_is_imported_again_to_the_letter(table, tmp_path, form)
     outcome = metier("export", table, "--output", file, "--format", form)
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith(f"3 dialogues as {form} -> {file}")
-    parts = [part for entry in ChatLogs(str(file)).files() for part in slices_of(entry)]
+    parts = [part for entry in logs_at(str(file)).files() for part in slices_of(entry)]
     assert [d.messages for d in operator(Config())(parts)] == [d.messages for d in PAIRS]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from metier.lineage.artifact import Artifact
@@ -102,6 +104,18 @@ def test_the_output_of_one_stage_is_the_input_of_the_next(deduplicated, tmp_path
     assert made.receipts()[-1]["resources"]["batch_rows"] == 7
 
 
+def test_several_tables_of_one_input_are_one(ray_cluster, pairs, tmp_path):
+    other = write_pairs(tmp_path / "other.jsonl", "It is 12 weeks.", "It is 9 years.")
+    out = tmp_path / "out"
+    assert metier("stage", "deduplicate", "--input", pairs, "--input", other, "--output", out).code == 0
+    assert {d.answer for d in Artifact(out).records(Dialogue)} == {
+        "It is 30 days.",
+        "It is 12 weeks.",
+        "It is 9 years.",
+    }
+    assert Artifact(out).manifest.counts.rejected == {"exact_duplicate": 1}
+
+
 def test_a_stage_may_write_over_its_own_output_and_over_no_other(ray_cluster, pairs, tmp_path):
     command = ("--input", pairs, "--output", tmp_path / "out")
     metier("stage", "review", *command)
@@ -137,10 +151,45 @@ def test_inputs_that_are_missing_or_no_tables_are_refused(pairs, tmp_path):
     command = ("stage", "deduplicate", "--output", tmp_path / "out")
     (tmp_path / "empty.jsonl").touch()
     assert "--input dialogues=PATH is needed (dialogues)" in refused(*command)
-    assert "--input dialogues is given twice" in refused(*command, "--input", pairs, "--input", f"dialogues={pairs}")
+    twice = ("--input", pairs, "--input", f"dialogues={pairs}")
+    assert "--input dialogues is given twice" in refused("stage", "filter", "--output", tmp_path / "out", *twice)
     assert "there is no such file" in refused(*command, "--input", tmp_path / "none.jsonl")
     assert "the table is empty" in refused(*command, "--input", tmp_path / "empty.jsonl")
     assert "a table is .jsonl or .parquet" in refused(*command, "--input", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+def test_a_table_with_a_column_missing_too_many_or_of_another_type_is_refused(tmp_path, suffix):
+    turns = [{"role": "user", "content": "How many days?"}, {"role": "assistant", "content": "30 days."}]
+    row = {"messages": turns, "task": "default", "source": "structured"}
+
+    def said_of(one: dict[str, object]) -> str:
+        table = tmp_path / f"pairs{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(pa.Table.from_pylist([one]), table)
+        else:
+            table.write_text(json.dumps(one) + "\n")
+        return refused("stage", "deduplicate", "--input", table, "--output", tmp_path / "out")
+
+    where = f"pairs{suffix}, row 1:"
+    without = {name: value for name, value in row.items() if name != "messages"}
+    assert f"{where} column messages is missing (columns of a Dialogue: " in said_of(without)
+    assert f"{where} unknown column 'colour'" in said_of(row | {"colour": "red"})
+    assert f"{where} task is int, not str" in said_of(row | {"task": 5})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_parquet_file_that_is_none_or_is_cut_short_is_refused(pairs, tmp_path):
+    def said_of(data: bytes) -> str:
+        (tmp_path / "pairs.parquet").write_bytes(data)
+        return refused("stage", "deduplicate", "--input", tmp_path / "pairs.parquet", "--output", tmp_path / "out")
+
+    pq.write_table(
+        pa.Table.from_pylist([json.loads(line) for line in pairs.read_text().splitlines()]), tmp_path / "whole"
+    )
+    whole = (tmp_path / "whole").read_bytes()
+    for data in (b"", b"PAR1 and no more", whole[:-20]):
+        assert "pairs.parquet: not a readable Parquet file" in said_of(data)
 
 
 def test_a_manifest_of_something_else_is_neither_read_nor_written_over(pairs, tmp_path):

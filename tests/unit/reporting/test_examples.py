@@ -147,9 +147,10 @@ def test_a_rejected_row_shows_what_a_reader_needs():
     assert bare.head == document.id
 
 
-def test_what_ingest_rejected_is_counted_and_not_shown():
+@pytest.mark.parametrize("stage", ["ingest", "import_dialogues"])
+def test_what_a_reader_of_sources_rejected_is_counted_and_not_shown(stage):
     document = Document(uri="a.md", title="Of jane@acme.com", text="jane@acme.com")
-    (shown,) = rejected_rows([rejection(document, "ingest", "too_short", "1 words: jane@acme.com")], 3, seed=0)
-    assert (shown.stage, shown.reason, shown.total) == ("ingest", "too_short", 1)
+    (shown,) = rejected_rows([rejection(document, stage, "too_short", "1 words: jane@acme.com")], 3, seed=0)
+    assert (shown.stage, shown.reason, shown.total) == (stage, "too_short", 1)
     assert shown.rows[0].head == "a.md"
     assert "jane" not in f"{shown.rows}"

@@ -149,3 +149,12 @@ def test_every_beginning_is_balanced_and_weights_count():
     assert collections.Counter(d.task for d in ranked[:15]) == {"many": 10, "few": 5}
     assert (len(ranked), {d.task for d in left}) == (106, {"none"})
     assert weighted_turns(rows[::-1], {"many": 2.0, "none": 0.0}, seed=0)[0] == ranked
+
+
+def test_a_common_answer_waits_for_the_rare_ones():
+    rows = [pair(i, answer="It is `None`.") for i in range(9)] + [
+        pair(20, answer="It is `7`."),
+        pair(21, answer="It is `x`."),
+    ]
+    ranked, _ = weighted_turns(rows, {}, seed=0)
+    assert {d.answer for d in ranked[:3]} == {"It is `None`.", "It is `7`.", "It is `x`."}

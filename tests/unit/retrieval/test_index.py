@@ -7,7 +7,7 @@ import pytest
 from metier.errors import InputError
 from metier.records import Passage
 from metier.retrieval.embedding import Embedder
-from metier.retrieval.index import Retriever, build, fused, terms
+from metier.retrieval.index import Retriever, build, fused, rows_of, terms
 
 TEXTS = {
     "lib.Frame.map_rows": "lib.Frame.map_rows(fn, workers=4): Apply a function to each row.",
@@ -29,7 +29,7 @@ def retriever(embedder, tmp_path_factory):
         Passage(uri=uri, title=uri, section="", text=text, position=0, split="train" if i % 2 else "final")
         for i, (uri, text) in enumerate(TEXTS.items())
     ]
-    build(rows, embedder, folder)
+    build([rows_of(rows, embedder)], folder)
     return Retriever(folder, embedder)
 
 
@@ -75,7 +75,7 @@ def test_identifiers_are_seen_whole_and_in_parts():
 
 def test_an_empty_or_missing_index_is_named(embedder, tmp_path):
     with pytest.raises(InputError, match="needs passages"):
-        build([], embedder, tmp_path)
+        build([], tmp_path)
     with pytest.raises(InputError, match="no passage index"):
         Retriever(tmp_path / "none", embedder)
 
@@ -88,7 +88,7 @@ def test_a_document_that_is_named_shows_its_opening_passage(embedder, tmp_path):
         for split in ("train", "dev")
         for i, text in enumerate(parts)
     ]
-    build(rows, embedder, tmp_path)
+    build([rows_of(rows, embedder)], tmp_path)
     found = Retriever(tmp_path, embedder).search("What does `lib.Frame.map_rows` do?", 2, "dev")
     assert (opening, "dev") in [(p.text, p.split) for p in found]
 
@@ -99,16 +99,29 @@ def test_a_title_in_quotes_is_a_name_whatever_marks_it_holds(embedder, tmp_path)
         Passage(uri=t, title=t, section="", text=f"Text number {i}", position=0, root_id=t)
         for i, t in enumerate(titles)
     ]
-    build(rows, embedder, tmp_path)
+    build([rows_of(rows, embedder)], tmp_path)
     assert uris(Retriever(tmp_path, embedder).search('What is in "The Reader\'s rule"?', 1)) == ["The Reader's rule"]
 
 
 def test_the_order_of_passages_changes_nothing(embedder, tmp_path):
     rows = [Passage(uri=f"u{i}", title=f"u{i}", section="", text="The same words.", position=0) for i in range(12)]
-    build(rows, embedder, tmp_path / "a")
-    build(rows[::-1], embedder, tmp_path / "b")
+    build([rows_of(rows, embedder)], tmp_path / "a")
+    build([rows_of(rows[::-1], embedder)], tmp_path / "b")
     one, other = (Retriever(tmp_path / name, embedder).search("words", 5) for name in "ab")
     assert one == other
+
+
+def test_a_part_is_written_before_the_next_is_asked_for(embedder, tmp_path):
+    passages = [Passage(uri=f"u{i}", title=f"u{i}", section="", text=f"Text number {i}.", position=0) for i in range(6)]
+
+    def parts():
+        for start in (0, 2, 4):
+            if start:
+                assert len(Retriever(tmp_path, embedder).search("text", 6)) == start
+            yield rows_of(passages[start : start + 2], embedder)
+
+    assert build(parts(), tmp_path) == 6
+    assert uris(Retriever(tmp_path, embedder).search("What does `u5` say?", 1)) == ["u5"]
 
 
 def test_ranks_are_fused_by_weight_and_ties_stand_by_id():
@@ -124,6 +137,6 @@ def test_a_name_that_vectors_blur_is_found_by_its_letters(embedder, tmp_path):
         Passage(uri=str(n), title="settings", section="", text=f"max_{n}_kqz: how many there may be.", position=1)
         for n in numbers
     ]
-    build(rows, embedder, tmp_path)
+    build([rows_of(rows, embedder)], tmp_path)
     found = Retriever(tmp_path, embedder).search_many([f"What does max_{n}_kqz say?" for n in numbers], 3)
     assert [str(n) in uris(hits) for n, hits in zip(numbers, found, strict=True)] == [True] * 60

@@ -5,7 +5,7 @@ import pytest
 from metier.errors import StepError
 from metier.records import Passage
 from metier.retrieval.embedding import Embedder
-from metier.retrieval.index import build
+from metier.retrieval.index import build, rows_of
 from metier.serving.chat import citations
 from metier.serving.smoke import SmokeAnswer, _check, passage_texts
 
@@ -16,7 +16,7 @@ def index(tmp_path_factory):
     passages = [
         Passage(uri=f"{n}.md", title=n, section="", text=f"The {n} rule.", position=0) for n in ("audit", "hedge")
     ]
-    build(passages, Embedder("all-minilm-l6-v2"), folder)
+    build([rows_of(passages, Embedder("all-minilm-l6-v2"))], folder)
     return folder, passages
 
 

@@ -92,6 +92,30 @@ def test_closed_book_keeps_to_its_tasks_and_to_abstentions(blended):
     assert all("\n\nQuestion: " not in d.question for d in closed)
 
 
+def test_what_people_said_is_closed_book_with_its_own_answer_and_held_out_like_the_rest(blended):
+    logged = [
+        dialogue(f"What is the limit of the {name}?", answer, task="conversation", source="production", split=side)
+        for name in NAMES
+        for side, answer in (("train", "Ask your branch."), ("dev", ABSTENTION))
+    ]
+    settings = {"retrieval_share": 1, "closed_book_abstention_share": 0.5}
+    kept, validation, lost = rows_of(blended([*pairs(), *logged], **settings))
+    for rows, answer in ((kept, "Ask your branch."), (validation, ABSTENTION)):
+        real = [d for d in rows if d.source == "production"]
+        assert len(real) == len(NAMES)
+        assert {(d.framing, d.answer, d.passage_ids) for d in real} == {("closed_book", answer, ())}
+        assert all("Question: " not in d.question for d in real)
+    assert not [one for one in lost if one.reason == blend.NO_PASSAGE]
+
+
+def test_an_expert_s_answer_to_what_no_document_holds_is_closed_book(blended):
+    edited = dialogue("Who wrote ledger?", "The audit board.", task="unanswerable", split="train", root_id="ledger",
+                      reviewed="edited")  # fmt: skip
+    kept, _, _ = rows_of(blended([*pairs(), edited], retrieval_share=1))
+    (one,) = [d for d in kept if d.reviewed]
+    assert (one.framing, one.answer) == ("closed_book", "The audit board.")
+
+
 def test_withheld_passages_make_abstentions(blended):
     kept, _, _ = rows_of(blended(withheld_share=0.5))
     turned = [d for d in kept if d.task == "number" and d.answer == ABSTENTION]

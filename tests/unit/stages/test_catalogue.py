@@ -21,7 +21,8 @@ every_stage = pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES)
 @pytest.fixture(scope="module")
 def steps():
     """The steps of a whole experiment, by name."""
-    experiment = Experiment.model_validate({"name": "x", "sources": [{"folder": "d"}], "exam": "e", "verdicts": "v"})
+    given = {"name": "x", "sources": [{"folder": "d"}], "dialogues": [{"folder": "l"}], "exam": "e", "verdicts": "v"}
+    experiment = Experiment.model_validate(given)
     return {step.name: step for step in in_order(lifecycle(experiment))}
 
 
@@ -31,7 +32,7 @@ def test_every_file_of_a_stage_is_in_the_catalogue():
 
 
 def test_the_lifecycle_uses_every_stage_of_the_catalogue(steps):
-    alone = {"import_dialogues", "deduplicate_semantic"}  # beside the road, for who wants them
+    alone = {"deduplicate_semantic"}  # beside the road, for who wants it
     assert {step.stage.name for step in steps.values()} == set(STAGES) - alone
     assert all(STAGES[step.stage.name] is step.stage for step in steps.values())
 

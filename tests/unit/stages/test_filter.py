@@ -170,7 +170,7 @@ def test_every_row_is_kept_or_rejected(rows):
     assert [o.record_id if isinstance(o, Rejection) else o.id for o in out] == [r.id for r in rows]
 
 
-def test_the_stage_keeps_the_order_and_names_the_other_row(tmp_path):
+def test_the_stage_keeps_the_order_and_names_the_other_row(ray_cluster, tmp_path):
     rows = [
         row(),
         row(answer="The limit is 250 units.", evidence="The limit is 250 units."),

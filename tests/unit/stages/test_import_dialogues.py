@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from metier.errors import InputError, StepError
+from metier.lineage import lines
 from metier.records import Dialogue, Rejection
 from metier.stages import import_dialogues
-from metier.stages.import_dialogues import STAGE, ChatLogs, Config, operator, slices_of
+from metier.stages.import_dialogues import STAGE, ChatLogs, Config, LogSpec, logs_at, operator, slices_of
+from tests.fixtures.command_line import metier
 from tests.fixtures.object_store import object_store, put
 from tests.fixtures.stage_alone import run_alone
 
@@ -40,7 +42,7 @@ def outcome(logs: ChatLogs, **settings) -> list[Dialogue | Rejection]:
 
 def of_file(tmp_path, name: str, data: bytes, **settings) -> list[Dialogue | Rejection]:
     (tmp_path / name).write_bytes(data)
-    return outcome(ChatLogs(str(tmp_path / name)), **settings)
+    return outcome(logs_at(str(tmp_path / name)), **settings)
 
 
 def reasons(found: list[Dialogue | Rejection]) -> list[str]:
@@ -55,7 +57,7 @@ def test_each_form_becomes_a_production_dialogue(tmp_path):
         "How long is a leave?",
         "How long?",
     ]
-    assert {(one.task, one.source, one.split) for one in found} == {("support", "production", "")}
+    assert {(one.task, one.source, one.split) for one in found} == {("support", "production", "train")}
 
 
 def test_a_row_that_is_no_dialogue_is_rejected_with_its_place_and_its_text(tmp_path):
@@ -94,15 +96,55 @@ def test_the_parts_of_a_file_give_each_of_its_rows_once(tmp_path, monkeypatch, s
     data = b"\xef\xbb\xbf" + jsonl(*GOOD, b"\n", b"{bad\n", chat("Last?")).rstrip(b"\n")
     whole = of_file(tmp_path, "log.jsonl", data)
     assert reasons(whole) == ["", "", "", "", "not_json", ""]
-    monkeypatch.setattr(import_dialogues, "SLICE", size)
+    monkeypatch.setattr(lines, "PART", size)
     assert of_file(tmp_path, "log.jsonl", data) == whole
+
+
+def test_a_line_of_fifty_megabytes_is_one_rejection_and_is_not_read_to_its_end(tmp_path, ray_cluster):
+    long = json.dumps(chat("x" * 50_000_000)).encode() + b"\n"
+    (tmp_path / "log.jsonl").write_bytes(jsonl(GOOD[0], long, GOOD[1]))
+    artifact = run_alone(STAGE, Config(), tmp_path / "work", logs=ChatLogs(str(tmp_path / "log.jsonl")))
+    (lost,) = artifact.records(Rejection, "rejected")
+    assert (lost.reason, lost.evidence) == ("too_large", f"byte {len(jsonl(GOOD[0]))}: more than 1 MB")
+    assert len(lost.row) < 5_000
+    assert [one.question for one in artifact.records(Dialogue)] == ["How long is a leave? é", "How long is a break?"]
+
+
+def test_of_a_line_without_end_no_more_is_read_than_could_be_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_dialogues, "SLICE", 100_000)
+    (tmp_path / "log.jsonl").write_bytes(b"9" * 1_000_000)
+    logs, read = ChatLogs(str(tmp_path / "log.jsonl")), []
+
+    class Counted:
+        def __init__(self, place):
+            self._file = open(place, "rb")  # noqa: SIM115 (its user closes it)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self._file.close()
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def read(self, size):
+            data = self._file.read(size)
+            read.append(len(data))
+            return data
+
+    parts = [part for entry in logs.files() for part in slices_of(entry)]
+    monkeypatch.setattr(import_dialogues, "opened", Counted)
+    assert reasons(list(operator(Config(max_row_mb=0.2))(parts))) == ["too_large"]
+    assert len(parts) == 10
+    assert sum(read) < 1_000_000 + 200_000 + 100
 
 
 def test_parquet_is_read_group_by_group(tmp_path):
     rows = [chat(f"How long is leave {number}?") for number in range(5)]
     rows[3] = {"messages": [{"role": "user", "content": "Hello?"}]}
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "log.parquet", row_group_size=2)
-    logs = ChatLogs(str(tmp_path / "log.parquet"))
+    logs = logs_at(str(tmp_path / "log.parquet"))
     (entry,) = logs.files()
     assert [(part.start, part.stop) for part in slices_of(entry)] == [(0, 1), (1, 2), (2, 3)]
     found = outcome(logs)
@@ -117,7 +159,7 @@ def test_a_file_that_is_no_log_is_one_rejection(tmp_path):
     (tmp_path / "d.txt").write_bytes(b"Hello?")
     pq.write_table(pa.table({"prompt": ["Hello?"]}), tmp_path / "e.parquet")
     (tmp_path / "f.parquet").symlink_to(tmp_path / "a.jsonl")
-    found = outcome(ChatLogs(str(tmp_path)))
+    found = outcome(logs_at(str(tmp_path)))
     assert reasons(found) == ["empty", "corrupt", "empty", "unsupported_format", "unknown_format", "corrupt"]
     assert all(one.evidence for one in found)
 
@@ -137,28 +179,28 @@ def test_a_form_that_is_given_names_the_column_that_is_missing(tmp_path):
 )
 def test_a_place_without_logs_is_refused(tmp_path, place, said):
     with pytest.raises(InputError, match=said):
-        ChatLogs(place if "://" in place else str(tmp_path / place)).check()
+        logs_at(place if "://" in place else str(tmp_path / place)).check()
 
 
 def test_the_fingerprint_is_what_the_logs_hold_and_not_where_they_lie(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "log.jsonl").write_bytes(jsonl(*GOOD))
-    one, two = (ChatLogs(str(tmp_path / name)).fingerprint for name in ("one", "two"))
+    one, two = (logs_at(str(tmp_path / name)).fingerprint for name in ("one", "two"))
     assert one == two
     (tmp_path / "two" / "log.jsonl").write_bytes(jsonl(*GOOD[1:]))
-    assert ChatLogs(str(tmp_path / "two")).fingerprint != one
+    assert logs_at(str(tmp_path / "two")).fingerprint != one
 
 
 def test_logs_in_a_bucket_are_read_where_they_lie(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_dialogues, "SLICE", 100)
+    monkeypatch.setattr(lines, "PART", 100)
     with object_store() as variables:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         put("chats", {"2025/a.jsonl": jsonl(*GOOD)})
-        found = outcome(ChatLogs("s3://chats/2025"))
-        assert found == outcome(ChatLogs("s3://chats/2025/a.jsonl")) == of_file(tmp_path, "a.jsonl", jsonl(*GOOD))
-        (part, *_) = slices_of(ChatLogs("s3://chats/2025").files()[0])
+        found = outcome(logs_at("s3://chats/2025"))
+        assert found == outcome(logs_at("s3://chats/2025/a.jsonl")) == of_file(tmp_path, "a.jsonl", jsonl(*GOOD))
+        (part, *_) = slices_of(logs_at("s3://chats/2025").files()[0])
         gone = import_dialogues.Slice(uri="z.jsonl", place=part.place.replace("a.jsonl", "z.jsonl"), stop=5)
         with pytest.raises(StepError, match="run again"):
             list(operator(Config())([gone]))
@@ -168,14 +210,49 @@ def test_the_stage_keeps_dialogues_and_counts_every_row(ray_cluster, tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "a.jsonl").write_bytes(jsonl(*GOOD, b"{bad\n"))
     pq.write_table(pa.Table.from_pylist([chat("One?"), chat("Two?")]), tmp_path / "logs" / "b.parquet")
-    artifact = run_alone(STAGE, Config(), tmp_path / "work", logs=ChatLogs(str(tmp_path / "logs")))
+    artifact = run_alone(STAGE, Config(), tmp_path / "work", logs=logs_at(str(tmp_path / "logs")))
     assert (artifact.manifest.counts.read, artifact.manifest.counts.kept) == (7, 6)
     assert artifact.manifest.counts.rejected == {"not_json": 1}
     assert [d.question for d in artifact.records(Dialogue)][-2:] == ["One?", "Two?"]
     assert str(tmp_path) not in "".join(r.row + r.evidence for r in artifact.records(Rejection, "rejected"))
 
 
+def test_parquet_without_the_column_is_one_line_of_the_command(ray_cluster, tmp_path):
+    pq.write_table(pa.table({"prompt": ["Hello?"]}), tmp_path / "a.parquet")
+    command = ("stage", "import_dialogues", "--input", tmp_path / "a.parquet", "--output", tmp_path / "out")
+    for more, reason in (((), "unknown_format"), (("--set", "format=sharegpt"), "missing_column")):
+        ran = metier(*command, *more)
+        assert ran.code == 2
+        assert f"no dialogue in them ({reason} 1)" in ran.err.splitlines()[-1]
+
+
+def test_a_share_is_held_out_by_the_question_that_opens_a_dialogue(tmp_path):
+    rows = [chat(f"How long is leave {n}?", f"It lasts {m} days.") for n in range(200) for m in range(2)]
+    longer = chat("How long is leave 7?")
+    longer["messages"] += chat("And then?")["messages"]
+    found = of_file(tmp_path, "a.jsonl", jsonl(*rows, longer), dev_fraction=0.2)
+    splits = {}
+    for one in found:
+        splits.setdefault(one.messages[0].content, set()).add(one.split)
+    assert all(len(sides) == 1 for sides in splits.values())
+    assert sum(sides == {"dev"} for sides in splits.values()) == pytest.approx(40, abs=20)
+    assert {one.root_id for one in found} == {one.id for one in found}
+    assert {one.split for one in of_file(tmp_path, "b.jsonl", jsonl(*rows), dev_fraction=0)} == {"train"}
+
+
+def test_a_glob_picks_files_and_several_folders_are_read_as_one(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jsonl").write_bytes(jsonl(chat(f"How long is {name}?")))
+        (tmp_path / name / "b.jsonl").write_bytes(jsonl(chat("Another?")))
+    logs = ChatLogs(tuple(LogSpec(folder=str(tmp_path / name), glob="a*") for name in ("one", "two")))
+    assert [one.question for one in outcome(logs)] == ["How long is one?", "How long is two?"]
+    assert logs.fingerprint != ChatLogs(logs.specs[:1]).fingerprint
+    with pytest.raises(InputError, match="no .jsonl or .parquet file there"):
+        ChatLogs((*logs.specs, LogSpec(folder=str(tmp_path / "one"), glob="c*"))).check()
+
+
 def test_logs_without_a_dialogue_are_the_users_fault(ray_cluster, tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b"{bad\n")
     with pytest.raises(InputError, match=r"no dialogue in them \(not_json 1\)"):
-        run_alone(STAGE, Config(), tmp_path / "work", logs=ChatLogs(str(tmp_path / "a.jsonl")))
+        run_alone(STAGE, Config(), tmp_path / "work", logs=logs_at(str(tmp_path / "a.jsonl")))

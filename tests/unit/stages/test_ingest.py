@@ -14,20 +14,14 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from metier.errors import InputError, StepError
-from metier.execution.plan import make_plan
-from metier.execution.runner import run_plan
+from metier.execution.runner import run_step
 from metier.lineage.store import Store
 from metier.records import Document, Rejection
 from metier.stages import ingest
 from metier.stages.ingest import Config, DocumentSources, FolderSpec, PackageSpec, SourceSpec, documents_at, items_of
+from tests.fixtures.hostile_files import bomb_pdf, circular_pdf, deep_pdf, endless_pdf, laughing_markdown
 from tests.fixtures.object_store import SECRET, object_store, put
 from tests.fixtures.office_files import encrypted, pdf_of, saved
-
-
-class Silent:
-    def started(self, step): ...
-    def progress(self, step, done, total, what): ...
-    def finished(self, step, artifact, seconds, reused): ...
 
 
 @pytest.fixture
@@ -45,8 +39,7 @@ def folder(tmp_path):
 
 
 def made(sources, store, **settings):
-    step = ingest.STAGE.step(ingest.Config(**settings), sources=sources)
-    return run_plan(make_plan([step], Store(store)), Store(store), Silent())["ingest"]
+    return run_step(ingest.STAGE.step(ingest.Config(**settings), sources=sources), Store(store))
 
 
 def test_a_folder_is_read_and_every_file_is_accounted_for(folder, tmp_path, ray_cluster):
@@ -191,6 +184,84 @@ def test_a_file_that_is_too_large_is_not_read_and_a_long_line_is_cut(tmp_path):
     from metier.retrieval.chunking import passages_of
 
     assert max(len(p.text.split()) for p in passages_of(document)) <= 90
+
+
+def rejections(files: dict[str, bytes], tmp_path, **settings) -> dict[str, str]:
+    """Reasons by name, of files in a folder that the stage reads whole; beside them lies a good one, which is kept."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for name, data in {"good.md": PARAGRAPH.encode(), **files}.items():
+        (corpus / name).write_bytes(data)
+    artifact = made(documents_at(str(corpus)), tmp_path / "store", **settings)
+    rejected = list(artifact.records(Rejection, "rejected"))
+    assert [one.uri for one in artifact.records(Document)] == ["good.md"]
+    assert artifact.manifest.counts.read == len(files) + 1
+    assert all(one.stage == "ingest" and one.evidence for one in rejected)
+    return {json.loads(one.row)["uri"]: one.reason for one in rejected}
+
+
+LINE = 50_000_000  # characters
+
+
+def test_broken_and_oversized_files_are_rejected_and_the_run_goes_on(tmp_path, ray_cluster):
+    files = {
+        "corrupt.pdf": pdf_of([PARAGRAPH])[:200],
+        "no.pdf": b"a letter to the bank",
+        "latin.txt": "Die Gebühr".encode("latin-1"),
+        "zero.txt": b"a\0b\0c",
+        "empty.md": b"",
+        "line.txt": (PARAGRAPH.encode() + b" ") * (LINE // len(PARAGRAPH)),
+    }
+    assert rejections(files, tmp_path) == {
+        "corrupt.pdf": "corrupt",
+        "no.pdf": "corrupt",
+        "latin.txt": "encoding",
+        "zero.txt": "binary",
+        "empty.md": "empty",
+        "line.txt": "too_large",
+    }
+
+
+def test_a_line_of_fifty_megabytes_without_a_blank_is_no_prose_where_files_may_be_so_large(tmp_path, ray_cluster):
+    assert rejections({"line.txt": b"y" * LINE}, tmp_path, max_file_mb=100) == {"line.txt": "no_prose"}
+
+
+def test_hostile_files_are_stopped_by_a_limit_and_the_run_goes_on(tmp_path, ray_cluster):
+    files = {
+        "endless.pdf": endless_pdf(),
+        "bomb.pdf": bomb_pdf(),
+        "deep.pdf": deep_pdf(5_000),
+        "circle.pdf": circular_pdf(),
+        "laugh.md": laughing_markdown(),
+    }
+    assert max(map(len, files.values())) < 2_000_000
+    began = time.monotonic()
+    found = rejections(files, tmp_path, max_parse_seconds=4, max_parse_mb=1000)
+    assert time.monotonic() - began < 90
+    assert found == {
+        "endless.pdf": "over_limit",
+        "bomb.pdf": "over_limit",
+        "deep.pdf": "over_limit",
+        "circle.pdf": "corrupt",
+        "laugh.md": "over_limit",
+    }
+
+
+def test_the_evidence_names_the_limit(tmp_path):
+    outcome = read(endless_pdf(), "endless.pdf", tmp_path, max_parse_seconds=1)
+    assert (outcome.reason, outcome.evidence) == ("over_limit", "took more than 1 s of processor time")
+    outcome = read(laughing_markdown(), "laugh.md", tmp_path, max_parse_mb=500)
+    assert (outcome.reason, outcome.evidence) == ("over_limit", "took more than 500 MB of memory")
+
+
+def test_a_small_file_of_much_text_is_as_large_as_its_text(tmp_path):
+    word = docx.Document()
+    for _ in range(2000):
+        word.add_paragraph(PARAGRAPH * 10)
+    packed = saved(word)
+    assert len(packed) < 500_000
+    outcome = read(packed, "packed.docx", tmp_path, max_file_mb=0.5)
+    assert (outcome.reason, outcome.evidence) == ("too_large", "0.9 MB of text")
 
 
 def test_documents_of_every_format_are_read_beside_each_other(tmp_path, ray_cluster):

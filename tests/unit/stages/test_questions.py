@@ -8,7 +8,7 @@ import pytest
 
 from metier.errors import InputError
 from metier.execution.plan import make_plan
-from metier.execution.runner import run_plan
+from metier.execution.runner import Silent, run_plan
 from metier.lineage.source import PathSource
 from metier.lineage.store import Store
 from metier.records import Document, Passage, Question
@@ -16,12 +16,6 @@ from metier.stages import chunk, decontaminate, ingest, questions, split
 from tests.fixtures.stage_alone import dialogue
 
 EXAM = "- {question: 'How tall is the tower?', answer: 90 metres., points: ['90'], slice: numeric}\n"
-
-
-class Silent:
-    def started(self, step): ...
-    def progress(self, step, done, total, what): ...
-    def finished(self, step, artifact, seconds, reused): ...
 
 
 def steps(folder, written=None, **settings):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metier.records import ApiObject, Document, Rejection
-from metier.stages.screen import STAGE, Config, operator, recurring_lines
+from metier.stages.screen import STAGE, Config, operator
 from tests.fixtures.stage_alone import run_alone
 
 PROSE = "A branch reports its reserve within three days of the end of the quarter."
@@ -44,13 +44,15 @@ def test_documentation_of_code_may_repeat_itself():
     assert reason(page((PROSE + "\n") * 3, api=api)) == ""
 
 
-def test_what_many_documents_repeat_is_counted_over_all_of_them(tmp_path):
+def test_what_many_documents_repeat_is_counted_over_all_of_them(ray_cluster, tmp_path):
     notice = "This page was made by the office of the registrar of the town."
     rows = [page(f"{notice}\nWord {i}") for i in range(3)] + [page(f"{notice}\n{PROSE}"), page(PROSE)]
-    assert len(recurring_lines(iter(rows), 4)) == 1
-    made = run_alone(STAGE, Config(recurring_documents=4, min_words=1), tmp_path, documents=rows)
-    assert made.manifest.counts.rejected == {"boilerplate": 3}
-    assert [d.id for d in made.records(Document)] == [rows[3].id, rows[4].id]
+    rows += [page(f"Note {i}: {PROSE}") for i in range(70)]
+    config = Config(recurring_documents=4, min_words=1)
+    for batch_rows in (1, 100):  # in pieces on workers, and here
+        one = run_alone(STAGE, config, tmp_path / str(batch_rows), batch_rows=batch_rows, documents=rows)
+        assert one.manifest.counts.rejected == {"boilerplate": 3}
+        assert [d.id for d in one.records(Document)] == [row.id for row in rows[3:]]
 
 
 @given(st.lists(st.text(max_size=60).map(page)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metier.records import Dialogue, Document, Message, Rejection
+from metier.records import ApiObject, Dialogue, Document, Message, Rejection
 from metier.stages import filter
-from metier.stages.supersede import STAGE, Config, Superseded, judged
+from metier.stages.supersede import STAGE, Config, Superseded
 from tests.fixtures.stage_alone import run_alone
 
 BODY = (
@@ -31,11 +34,28 @@ def test_the_older_version_learns_its_last_day_and_the_rest_stays(tmp_path):
     assert made.manifest.counts.rejected == {"invalid_date": 1}
 
 
-def test_the_day_that_an_author_wrote_stands():
+def test_the_day_that_an_author_wrote_stands(tmp_path):
     old = page("old.md", "2024-01-01", superseded="2024-06-30")
-    rows = list(judged([old, page("new.md", "2025-01-01", 5)], Config()))
-    assert old in rows
-    assert [row.day for row in rows if isinstance(row, Superseded)] == ["2024-06-30"]
+    made = run_alone(STAGE, Config(), tmp_path, documents=[old, page("new.md", "2025-01-01", 5)])
+    assert old in made.records(Document)
+    assert [row.day for row in made.records(Superseded, "superseded")] == ["2024-06-30"]
+
+
+def test_a_program_and_what_has_no_day_are_no_versions(tmp_path):
+    api = ApiObject(name="a.f", kind="function", signature="f()", summary="It reports.")
+    rows = [page("api", "2023-01-01", api=api), page("undated", ""), page("new.md", "2025-01-01", 5)]
+    made = run_alone(STAGE, Config(), tmp_path, documents=rows)
+    assert list(made.records(Document)) == rows
+    assert list(made.records(Superseded, "superseded")) == []
+
+
+def test_a_version_holds_until_the_next_one_and_stays_in_its_place(tmp_path):
+    days = ("2025-01-01", "2023-01-01", "2024-01-01")
+    made = run_alone(STAGE, Config(), tmp_path, documents=[page(f"{day}.md", day) for day in days])
+    ends = [(d.effective, d.superseded) for d in made.records(Document)]
+    assert ends == [("2025-01-01", ""), ("2023-01-01", "2024-01-01"), ("2024-01-01", "2025-01-01")]
+    rows = [(row.uri, row.by_uri) for row in made.records(Superseded, "superseded")]
+    assert rows == [("2023-01-01.md", "2024-01-01.md"), ("2024-01-01.md", "2025-01-01.md")]
 
 
 def test_pairs_of_a_superseded_document_are_rejected_with_it(tmp_path):
@@ -50,6 +70,7 @@ def test_pairs_of_a_superseded_document_are_rejected_with_it(tmp_path):
     assert [d.root_id for d in out.records(Dialogue)] == [new.id]
 
 
+@settings(max_examples=25)  # each writes an artifact
 @given(
     st.lists(
         st.builds(
@@ -58,5 +79,7 @@ def test_pairs_of_a_superseded_document_are_rejected_with_it(tmp_path):
     )
 )
 def test_every_document_is_kept_or_rejected(documents):
-    out = [row for row in judged(documents, Config()) if not isinstance(row, Superseded)]
-    assert [o.root_id for o in out] == [d.root_id for d in documents]
+    with tempfile.TemporaryDirectory() as folder:
+        made = run_alone(STAGE, Config(), Path(folder), documents=documents)
+        out = [*made.records(Document), *made.records(Rejection, "rejected")]
+    assert sorted(o.root_id for o in out) == sorted(d.root_id for d in documents)

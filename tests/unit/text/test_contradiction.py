@@ -93,9 +93,15 @@ def test_a_constant_is_a_value_of_its_own_question_only():
 
 
 def test_a_bare_value_says_what_was_asked_for():
-    asked, other = "How long can goods be returned at Halden?", "What is the return period for goods of shoppers at Halden?"
+    asked, other = (
+        "How long can goods be returned at Halden?",
+        "What is the return period for goods of shoppers at Halden?",
+    )
     said = "Goods can be returned at the counter for 30 days."
     assert judged(said, "14 days.", asked, other) == "30 days against 14 days"
     assert judged(said, "30 days.", asked, other) == ""
-    annual, late = "What is the annual fee of a card at Halden Bank?", "What late fee has a card of a customer at Halden Bank?"
+    annual, late = (
+        "What is the annual fee of a card at Halden Bank?",
+        "What late fee has a card of a customer at Halden Bank?",
+    )
     assert judged("The annual fee of a card paid at the counter is 40 euros.", "25 euros.", annual, late) == ""
