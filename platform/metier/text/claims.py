@@ -22,6 +22,7 @@ from metier.text.words import wording
 
 RULES = "rules"
 SENTENCES = 12  # of an answer; what comes later is seldom what was asked
+LONGEST = 1000  # characters of a sentence; what is longer is a table, or data
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 By = Literal["answers", "effective", "reviewed", "superseded", "expert"]
@@ -61,7 +62,7 @@ def claim_of(dialogue: Dialogue, answers: bool) -> Claim:
     """The claim of a dialogue. `answers`: it does not say that there is no answer. Raises ValueError for a day that is none."""
     question = dialogue.question
     text = _FENCED.sub(" ", plain(dialogue.answer))
-    found = sentences(text)[:SENTENCES] if answers else []
+    found = [one for one in sentences(text)[:SENTENCES] if len(one) <= LONGEST] if answers else []
     return Claim(
         id=dialogue.id,
         asked=question,

@@ -19,7 +19,8 @@ _CONDITION = re.compile(
     re.I,
 )
 _GROUP = re.compile(
-    r"\b(?:for|in)\b(?P<group>(?: (?!(?:is|are|was|were|it|must|may|can|has|have|to|by|on|at|with|from|for|in)\b)[\w'’-]+){1,4})",
+    r"\b(?:for|in)\b(?P<group>(?: (?!(?:is|are|was|were|it|must|may|can|has|have|to|by|on|at|with|from|for|in|after|before|until|"
+    r"since|of)\b)[\w'’-]+){1,4})",
     re.I,
 )
 _THRESHOLD = re.compile(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from metier.errors import InputError, StepError
 from metier.inference.engines import HttpEngine
 from metier.inference.judges import LlmJudge, NliJudge
+from metier.lineage.journey import journey
 from metier.models import ModelSource
 from metier.records import Dialogue, Rejection
 from metier.retrieval.embedding import EmbedderSource
@@ -20,7 +21,7 @@ from metier.stages.supersede import Superseded
 from metier.text.claims import Contradiction
 from tests.fixtures.endpoint import answering
 from tests.fixtures.nli_model import make_nli
-from tests.fixtures.stage_alone import dialogue, run_alone
+from tests.fixtures.stage_alone import as_table, dialogue, run_alone
 
 ASKED, SAID = "What is the limit of a branch?", "The limit is 100 units."
 EVIDENCE = "The limit is 100 units for each branch."
@@ -188,6 +189,18 @@ def test_the_stage_keeps_the_order_and_names_the_other_row(ray_cluster, tmp_path
     (conflict,) = made[0].records(Contradiction, CONFLICTS)
     assert {conflict.first, conflict.second} == {rows[0].id, rows[1].id}
     assert (conflict.by, conflict.wins, conflict.found_by) == ("expert", "", "rules")
+
+
+def test_the_way_of_a_row_tells_which_other_one_it_contradicts(tmp_path):
+    rows = [open_row("100 units"), open_row("250 units", effective="2025-01-01")]
+    given = as_table(tmp_path / "given", rows, Dialogue)
+    made = run_alone(STAGE, Config(), tmp_path, dialogues=given)
+    (stop,) = journey([made], rows[1].id).stops
+    assert (stop.kept, stop.made, stop.lost) == (1, 0, {})
+    (_, stop) = journey([given, made], rows[0].id).stops
+    assert (stop.made, stop.lost) == (0, {"contradictory": 1})
+    assert stop.losses[0].evidence.startswith(f"contradicts {rows[1].id} (100")
+    assert "which is newer (effective 2025-01-01)" in stop.losses[0].evidence
 
 
 VALVE = "Which colour has the valve?"

@@ -67,6 +67,11 @@ def test_code_in_an_answer_claims_nothing():
     assert set(lost((ASKED, '{"years": 1}', {}), (ASKED, "2", {}))) == {'{"years": 1}', "2"}
 
 
+def test_what_is_too_long_for_a_sentence_claims_nothing():
+    (claim,) = claims((ASKED, f"It is 10 years. {'x' * 5000} 8.", {}))
+    assert [one.sentence for one in claim.statements] == ["It is 10 years."]
+
+
 @given(st.permutations([
     (ASKED, "10 years.", {}), (OTHER, "8 years.", {"effective": "2025-01-01"}), (OTHER, "Ten years.", {}),
     (ASKED, "8 years.", {"reviewed": "edited"}), ("Who signs transfers at Halden Bank?", "Two officers.", {}),

@@ -72,6 +72,7 @@ def test_these_may_both_hold(a, b):
         ("What is the retention period for invoices at Halden Bank?", "Invoices must be retained for 8 years.", True),
         ("What is the retention period for invoices at Halden Bank?", "8 years.", True),
         ("What is the retention period for invoices at Halden Bank?", "Invoices must be retained for 120 months.", False),
+        (ASKED, "Invoices are kept for 8 years after the end of the business year.", True),
         ("What is the retention period for invoices at Torvik Bank?", "Invoices must be retained for 8 years.", False),
         ("What is the retention period for payslips at Halden Bank?", "Payslips must be retained for 8 years.", False),
         ("After how many years does Halden Bank audit invoices?", "Invoices are audited after 8 years.", False),
@@ -93,11 +94,9 @@ def test_a_constant_is_a_value_of_its_own_question_only():
 
 
 def test_a_bare_value_says_what_was_asked_for():
-    asked, other = (
-        "How long can goods be returned at Halden?",
-        "What is the return period for goods of shoppers at Halden?",
-    )
-    said = "Goods can be returned at the counter for 30 days."
+    asked = "How long can parcels be collected at Halden?"
+    other = "What is the collection period for parcels of guests at Halden?"
+    said = "Parcels can be collected at the counter for 30 days."
     assert judged(said, "14 days.", asked, other) == "30 days against 14 days"
     assert judged(said, "30 days.", asked, other) == ""
     annual, late = (
