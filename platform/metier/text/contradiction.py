@@ -38,7 +38,8 @@ def contradiction(a: Statement, b: Statement) -> str:
     shown = a.shown | b.shown
     if _narrowed(a, b, shown) or _narrowed(b, a, shown):
         return ""
-    negated = {(x, y) for x in a.said - b.said for y in b.said - a.said if _negates(x, y) or _negates(y, x)}
+    mine, theirs = a.said - b.said, b.said - a.said
+    negated = {(x, y) for x in mine for y in theirs if not {x, y} <= shown and (_negates(x, y) or _negates(y, x))}
     known = shown | {word for pair in negated for word in pair}
     if not _alike(a, b, known):
         return ""

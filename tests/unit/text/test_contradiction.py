@@ -31,6 +31,7 @@ def judged(a: str, b: str, question: str = "", other: str | None = None) -> str:
         ("Shipping is free if the order exceeds 50 euros.", "Shipping is free if the order exceeds 90 euros.",
          "50 euros against 90 euros"),
         ("The loan has a fixed rate.", "The loan has a variable rate.", "one says the opposite of the other"),
+        ("A trial is successful.", "A trial is unsuccessful.", "one says the opposite of the other"),
         ("The promise is binding.", "The promise is non-binding.", "one denies what the other says"),
         ("In the records of the clinic, the pulse rises.", "The pulse falls.", "one says the opposite of the other"),
     ],
@@ -59,6 +60,7 @@ def test_these_exclude_each_other(a, b, why):
         ("Entry is allowed if the visitor is over 18 years.", "Entry is forbidden if the visitor is under 16 years."),
         ("Entry is allowed if the visitor is over 18 years.", "Entry is allowed if the distance is over 2 km."),
         ("Entry is allowed if the visitor is over 18 years.", "Entry is forbidden."),
+        ("A trial is not successful.", "A trial is unsuccessful."),
         ("An electronic form is enough for a lease.", "An electronic form is not enough for a will."),
     ],
 )
