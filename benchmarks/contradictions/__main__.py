@@ -19,11 +19,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.contradictions.corpus import HALVES, Author, Line
+from metier.execution.contradictions import Claimed, candidates, comparison, taken_down
+from metier.execution.tasks import Here
+from metier.lineage.shards import from_table
 from metier.records import Dialogue, Message
 from metier.stages.filter import Config
-from metier.text.blocking import neighbours
-from metier.text.claims import claim_of, conflicts
+from metier.text.blocking import rows_in
+from metier.text.claims import Contradiction, claim_of
 
 Pair = tuple[Line, Line]
 
@@ -40,9 +45,13 @@ def reported(lines: list[Line], max_sharing: int) -> tuple[list[Pair], dict[str,
     dialogues = [dialogue(line) for line in lines]
     of = {d.id: line for d, line in zip(dialogues, lines, strict=True)}
     claims = [claim_of(d, answers=True) for d in dialogues]
-    found = [(of[conflict.a.id], of[conflict.b.id]) for conflict in conflicts(claims, max_sharing)]
+    parts, here = [Claimed(*taken_down(range(len(claims)), claims))], Here()
+    (pairs,) = candidates(here, np.zeros(1, int), parts, max_sharing)
+    (table,), _ = comparison(here, parts, [pairs])
+    found = [(of[one.first], of[one.second]) for one in from_table(Contradiction, table)]
     seconds = time.perf_counter() - start
-    compared = {(of[a], of[b]) for a, b in neighbours({c.id: c.keys for c in claims}, max_sharing)}
+    rows = zip(*(side.tolist() for side in rows_in(np.unique(np.concatenate(pairs.by_words)))), strict=True)
+    compared = {(lines[a], lines[b]) for a, b in rows}
     planted = [pair for pair in compared if is_planted(pair)]
     cost = {"dialogues": len(lines), "compared": len(compared), "planted_compared": len(planted)}
     return found, cost | {"seconds": round(seconds, 2)}

@@ -58,6 +58,8 @@ class Models(StageConfig):
     names: str = ""
     """A model that finds names of people, for anonymise: a folder with a spaCy pipeline, or a token classifier of transformers
     (a folder or a hub id); empty: lists of names and the words around them."""
+    judge: str = ""
+    """The model that filter asks about possible contradictions (`stages.filter.judge`): a folder or a hub id; empty: none."""
     formats: tuple[Format, ...] = ("w4a16", "w8a8")
     """Quantised formats to try; the smallest that this machine's engine executes and the gate passes ships."""
 
@@ -182,7 +184,7 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     }
     names = {  # absolute, for the folder `./owner/name` beside the file would else read as a hub id
         key: str((folder / value).absolute())
-        for key in ("base", "teacher", "embedder", "names")
+        for key in ("base", "teacher", "embedder", "names", "judge")
         if (value := getattr(experiment.models, key)).startswith(".")
     }
     models = experiment.models.model_copy(update=names)

@@ -62,7 +62,10 @@ def lifecycle(e: Experiment) -> list[Step]:
     )
     logs = _logs(e, names)
     distinct = deduplicate.STAGE.step(c.deduplicate, on("deduplicate"), dialogues=[private, *logs[-1:]])
-    sound = filter.STAGE.step(c.filter, on("filter"), dialogues=distinct, superseded=dated)
+    judge = ModelSource(e.models.judge) if e.models.judge else None
+    sound = filter.STAGE.step(
+        c.filter, on("filter"), dialogues=distinct, superseded=dated, embedder=embedder, judge=judge
+    )
     reviewed = review.STAGE.step(c.review, on("review"), dialogues=sound, verdicts=_file(e.verdicts))
     unseen = decontaminate.STAGE.step(
         c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked, embedder=embedder

@@ -160,7 +160,7 @@ def test_a_key_of_another_member_of_a_union_is_not_proposed(refused, text, known
 
 def test_a_key_that_is_near_nothing_comes_with_all_of_its_place(refused):
     said = refused(SMALLEST + "models: {zzz: 1}")
-    assert said.endswith("models.zzz: unknown key; known keys: base, embedder, formats, names, teacher")
+    assert said.endswith("models.zzz: unknown key; known keys: base, embedder, formats, judge, names, teacher")
 
 
 @pytest.mark.parametrize(

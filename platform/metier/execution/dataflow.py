@@ -144,9 +144,7 @@ def map_table(context: Context[Any], name: str, kind: type[A], operator: Operato
 
     Whoever works on a piece of the table writes what comes of it, so no row reaches the driver.
     """
-    rows, batch = rows_in(context, name), context.resources.batch_rows
-    most = min(max(batch, math.ceil(rows / PARTS)), batch * BATCHES_A_PIECE)  # not by the number of workers
-    pieces = chunked(context.files(name), max(1, rows) if rows <= min(batch, MOST_HERE) else most)
+    pieces, batch = pieces_of(context, name), context.resources.batch_rows
     tasks = tasks_for(context, pieces)
     shared = tasks.share(operator)
     made = [
@@ -200,6 +198,13 @@ def _write(folder: Path, number: int | None, read: int, into: type[B], found: It
         else:
             kept.append(one)
     return write_piece(folder, number, read, into, to_table(into, kept), rejected)
+
+
+def pieces_of(context: Context[Any], name: str) -> list[Chunk]:
+    """The input table `name` in pieces for operators; a small one is a single piece."""
+    rows, batch = rows_in(context, name), context.resources.batch_rows
+    most = min(max(batch, math.ceil(rows / PARTS)), batch * BATCHES_A_PIECE)  # not by the number of workers
+    return chunked(context.files(name), max(1, rows) if rows <= min(batch, MOST_HERE) else most)
 
 
 def chunks_of(context: Context[Any], name: str, first: int = 0) -> list[Chunk]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metier.records import Message
@@ -48,7 +49,7 @@ class Template:
     def parsed(self, text: str) -> dict[str, str] | None:
         """The parts of a reply that keeps the form to the letter; None for any other."""
         match = self.reply.fullmatch(text.strip())
-        return {name: part.strip() for name, part in match.groupdict().items()} if match else None
+        return {name: part.strip() for name, part in match.groupdict("").items()} if match else None
 
 
 EVICT = "library.Cache.evict(key, *, force=False): Remove an entry from the cache. Returns whether there was one."
@@ -82,15 +83,35 @@ PASSAGE_QUESTION = Template(
     reply=re.compile(r"Question: (?P<question>[^\n]{10,300}\?)\s*\nAnswer: (?P<answer>[^\n]{3,500})"),
 )  # fmt: skip
 
+# Two answers, sentence by sentence, and whether both can be right. The examples hold what misleads: another unit for one
+# value, another thing with another value, and a plain contradiction.
+CONTRADICTION = Template(
+    name="contradiction",
+    system="You compare two answers from one handbook. Some are about different things, and some say one thing in other words. "
+    "You reply no, or yes and the two sentences that can't both be true. You write nothing else.",
+    turns=(
+        ("A: How long may a parcel stay at the counter?\nA1. It is kept for two weeks.\n"
+         "B: When is a parcel sent back?\nB1. Nobody has to sign.\nB2. After five days at the counter it goes back.",
+         "", "yes A1 B2"),
+        ("A: How long may a parcel stay at the counter?\nA1. It is kept for two weeks.\n"
+         "B: When is a parcel sent back?\nB1. It is sent back when 14 days are over.", "", "no"),
+        ("A: How long may a letter stay at the counter?\nA1. Three days.\n"
+         "B: How long may a parcel stay at the counter?\nB1. It is kept for two weeks.", "", "no"),
+    ),
+    user="{passage}\n\nDoes a sentence of A contradict a sentence of B?",
+    reply=re.compile(r"(?P<verdict>yes|no)\b[,:]?(?: A(?P<first>\d{1,2})(?: and|,)? B(?P<second>\d{1,2}))?\.?", re.I),
+)  # fmt: skip
+
 TEMPLATES = {template.name: template for template in (SENTENCE_QUESTION, PASSAGE_QUESTION)}
+JUDGEMENTS = {CONTRADICTION.name: CONTRADICTION}
 
 
-def template(name: str) -> Template:
+def template(name: str, known: Mapping[str, Template] = TEMPLATES) -> Template:
     """The template called `name` or `name@digest`. Raises ValueError for an unknown name or another wording."""
     short, _, _ = name.partition("@")
-    if short not in TEMPLATES:
-        raise ValueError(f"no prompt template {short!r}; there are: {', '.join(TEMPLATES)}")
-    found = TEMPLATES[short]
+    if short not in known:
+        raise ValueError(f"no prompt template {short!r}; there are: {', '.join(known)}")
+    found = known[short]
     if name not in (short, found.settled):
         raise ValueError(f"template {name} has another wording now ({found.settled})")
     return found

@@ -36,13 +36,13 @@ from metier.lineage.manifest import Counts, config_changes
 from metier.lineage.shards import Chunk, read_chunk, rows_of, to_table, write_file, write_shard
 from metier.records import Dialogue, Document, Record, Rejection
 from metier.text import similarity
+from metier.text.dates import NO_END
 from metier.text.identifiers import distinguishing
 from metier.text.minhash import band_keys, lsh_shape
 from metier.text.shingles import Sets, shingle_sets, texts_of
 from metier.text.similarity import Buckets, Candidates, Outcome, buckets_of, deduplicated
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
-NO_END = "9999-12-31"
 SIGNATURES = "signatures"
 LEAST_ALIKE = 7 / 8
 """Of the threshold. Chains of small changes connect rows that are not alike: one that is less like every row that stays is

@@ -7,26 +7,39 @@ answers that can't both hold the older one goes, and where nothing tells which i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 from pydantic import Field, field_validator
 
 from metier.config import StageConfig
-from metier.execution.dataflow import rows_in, stream, write_outcome
+from metier.execution.contradictions import Claimed, Meaning, candidates, comparison, settled, taken_down
+from metier.execution.dataflow import pieces_of, tasks_for
+from metier.execution.judging import check_judge, judgements
+from metier.execution.removal import in_order, write_removal
 from metier.execution.step import Context, Input, Stage
+from metier.inference.judges import JudgeConfig, NoJudge
+from metier.lineage.artifact import Shard
 from metier.lineage.manifest import Counts
+from metier.lineage.shards import Chunk, from_table, read_chunk, write_shard
+from metier.models import ModelSource
 from metier.records import Dialogue, Rejection, rejection
+from metier.retrieval.embedding import EmbedderSource
 from metier.retrieval.prompt import ABSTENTION
 from metier.stages.screen import checked_languages
 from metier.stages.supersede import Superseded
 from metier.text import quality
+from metier.text.blocking import Keyed
 from metier.text.boilerplate import boilerplate
-from metier.text.claims import Claim, claim_of, conflicts
+from metier.text.claims import Claim, Contradiction, claim_of
 from metier.text.dates import day_of, starts_after, superseded_by
 from metier.text.grounding import foreign_numbers, ungrounded
 from metier.text.language import foreign_language
 from metier.text.words import wording
 
 CONTRADICTORY = "contradictory"
+CONFLICTS, JUDGE, JUDGED = "conflicts", "judge", "judge.json"
 BOILERPLATE_SHARE = 0.5
 Check = Callable[[Dialogue], str]
 """Gives the evidence of what is wrong; empty where nothing is."""
@@ -49,8 +62,14 @@ class Config(StageConfig):
     """Day (ISO 8601) on which knowledge must hold: what was superseded by then, or holds only later, is rejected. Empty: what
     a newer version of its document supersedes is rejected, whenever that takes effect, and days are not looked at otherwise."""
     max_sharing: int = Field(64, ge=2, le=10_000)
-    """Contradictions are looked for among dialogues that share a word which at most so many have, or two such words together.
-    More finds more and takes longer."""
+    """Contradictions are looked for among dialogues that share a word which at most so many have, or two such words together;
+    and among those of one question, each with so many of the best standing. More finds more and takes longer."""
+    neighbours: int = Field(8, ge=1, le=64)
+    """With an embedder: how many of the questions that mean nearly the same a dialogue is compared with by each of 16 lists."""
+    near_meaning: float = Field(0.7, ge=0, le=1)
+    """With an embedder: cosine similarity from which two questions mean nearly the same."""
+    judge: JudgeConfig = Field(default_factory=NoJudge)
+    """Who is asked about pairs that may speak of one thing and between which rules find nothing: none, nli or llm."""
 
     @field_validator("languages")
     @classmethod
@@ -146,41 +165,78 @@ def operator(
     return apply
 
 
-def contradicted(claims: list[Claim], max_sharing: int) -> dict[str, str]:
-    """Evidence by the ids of dialogues that can't stand beside another."""
-    lost: dict[str, str] = {}
-    for conflict in conflicts(claims, max_sharing):
-        for one, evidence in conflict.evidence():
-            lost.setdefault(one, evidence)
-    return lost
+def judged(
+    chunk: Chunk, config: Config, successors: Mapping[str, Superseded]
+) -> tuple[pa.Table, Keyed, pa.Table, pa.Table]:
+    """The rows of a chunk that go by themselves, as `write_removal` takes them, and what the others claim (`taken_down`)."""
+    rows, reasons, evidence = list[int](), list[str](), list[str]()
+    staying, claims = list[int](), list[Claim]()
+    dialogues = from_table(Dialogue, read_chunk(chunk))
+    for row, out in enumerate(operator(config, successors)(dialogues), chunk.first):
+        if isinstance(out, Rejection):
+            rows.append(row)
+            reasons.append(out.reason)
+            evidence.append(out.evidence)
+        else:
+            staying.append(row)
+            claims.append(claim_of(out, answers=not abstains(out)))
+    return removal(rows, reasons, evidence), *taken_down(staying, claims)
+
+
+def removal(rows: list[int], reasons: list[str], evidence: list[str]) -> pa.Table:
+    """Rows that go, as `write_removal` takes them."""
+    columns = (pa.array(rows, pa.int64()), pa.array(reasons, pa.string()), pa.array(evidence, pa.string()))
+    return pa.table(dict(zip(("row", "reason", "evidence"), columns, strict=True)))
 
 
 def run(context: Context[Config]) -> Counts:
-    """Writes kept and rejected dialogues, in the order of the input."""
+    """Writes kept and rejected dialogues, in the order of the input, and the table of contradictions."""
+    config = context.config
+    check_judge(context, config.judge, JUDGE)
     successors: dict[str, Superseded] = {}
     if context.has("superseded"):
         successors = {row.root_id: row for row in context.records("superseded", Superseded)}
-    found: list[Rejection | None] = []  # of each row by its place: a table may hold one id twice
-    claims: list[Claim] = []
-    for row in stream(context, "dialogues", Dialogue, operator(context.config, successors), Dialogue):
-        found.append(row if isinstance(row, Rejection) else None)
-        if not isinstance(row, Rejection):
-            claims.append(claim_of(row, answers=not abstains(row)))
-    lost = contradicted(claims, context.config.max_sharing)
+    meaning = None
+    if context.has("embedder"):
+        meaning = Meaning(context.location("embedder"), config.neighbours, config.near_meaning)
+    chunks = pieces_of(context, "dialogues")
+    tasks = tasks_for(context, chunks)
 
-    def outcome() -> Iterator[Dialogue | Rejection]:
-        for one, fault in zip(context.records("dialogues", Dialogue), found, strict=True):
-            if fault is None and one.id in lost:
-                yield rejection(one, "filter", CONTRADICTORY, lost[one.id])
-            else:
-                yield fault or one
+    newer = tasks.share(successors)
+    made = [tasks.call(judged, chunk, config, newer, parts=4) for chunk in chunks]
+    parts = [Claimed(*claims) for _, *claims in made]
+    firsts = np.array([chunk.first for chunk in chunks])
+    pairs = candidates(tasks, firsts, parts, config.max_sharing, meaning)
+    most_open = 0 if isinstance(config.judge, NoJudge) else config.judge.max_pairs
+    found, opened = comparison(tasks, parts, pairs, most_open)
+    if not isinstance(config.judge, NoJudge):
+        further, told = judgements(context, config.judge, JUDGE, tasks, opened)
+        found += further
+        context.output.json(JUDGED, told)
+    conflicts, lost = tasks.call(settled, len(parts), *(part.about for part in parts), *found, parts=2)
+    removed = tasks.call(gone, lost, *(alone for alone, *_ in made))
 
-    return write_outcome(context, outcome(), Dialogue, rows_in(context, "dialogues"))
+    written = tasks.call(listed, context.output.folder, conflicts)
+    for shard in tasks.results([written]):
+        context.output.add(shard)
+    return write_removal(context, tasks, chunks, Dialogue, removed)
+
+
+def gone(lost: pa.Table, *alone: pa.Table) -> pa.Table:
+    """All rows that go: those that lost against another, and those that went by themselves."""
+    reasons = [CONTRADICTORY] * lost.num_rows
+    contradicted = removal(lost["row"].to_pylist(), reasons, lost["evidence"].to_pylist())
+    return in_order(contradicted, *alone)
+
+
+def listed(folder: Path, conflicts: pa.Table) -> Shard:
+    """Writes the table of contradictions."""
+    return write_shard(folder, CONFLICTS, None, Contradiction, conflicts)
 
 
 STAGE = Stage(
     name="filter",
-    revision=3,
+    revision=4,
     summary="Rejects dialogues that are ungrounded, contradictory, outdated or malformed.",
     config=Config,
     inputs={
@@ -188,8 +244,17 @@ STAGE = Stage(
         "superseded": Input(
             "which documents newer ones supersede: output of supersede", Superseded, table="superseded", optional=True
         ),
+        "embedder": Input(
+            "embedding model, to compare what is asked in other words too", optional=True, opens=EmbedderSource
+        ),
+        JUDGE: Input("the model of judge nli or llm: a name, folder or hub id", optional=True, opens=ModelSource),
     },
-    outputs={"kept": Dialogue, "rejected": Rejection},
+    outputs={
+        "kept": Dialogue,
+        "rejected": Rejection,
+        CONFLICTS: Contradiction,
+        JUDGED: "what the judge was asked and how it replied, where there is one",
+    },
     run=run,
     conserves=True,
 )

@@ -7,21 +7,25 @@ Where nothing tells which is right both go, for an expert to settle.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from metier.records import Dialogue
-from metier.text.blocking import neighbours
-from metier.text.contradiction import contradiction
+from metier.records import Dialogue, Record
+from metier.text.contradiction import closeness, comparable, contradiction
+from metier.text.dates import NO_END, day_of
 from metier.text.grounding import plain
-from metier.text.identifiers import numbers
+from metier.text.identifiers import identifiers, numbers
 from metier.text.sections import sentences
 from metier.text.statements import Statement, statement
 from metier.text.words import wording
 
-NO_END = "9999-12-31"
+RULES = "rules"
 SENTENCES = 12  # of an answer; what comes later is seldom what was asked
+LONGEST = 1000  # characters of a sentence; what is longer is a table, or data
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+
+By = Literal["answers", "effective", "reviewed", "superseded", "expert"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,12 @@ class Claim:
     """What one dialogue answers, and what speaks for it."""
 
     id: str
+    asked: str  # the question as it was written
     question: str  # equal for questions that differ in case, marks and layout only
     answers: bool  # or says that there is no answer
-    effective: str
+    effective: str  # a day
     reviewed: bool
-    superseded: str
+    superseded: str  # a day
     statements: tuple[Statement, ...]
 
     @property
@@ -42,79 +47,133 @@ class Claim:
         return self.answers, self.effective, self.reviewed, self.superseded
 
     @property
+    def about(self) -> str:
+        """The names in code of the question. Where they differ nothing else is compared."""
+        return "\0".join(sorted(identifiers(self.asked) - numbers(self.asked)))
+
+    @property
     def keys(self) -> set[str]:
         """What a claim about the same thing shares at least one of."""
-        found = {word for one in self.statements for word in one.about | one.names | one.codes}
-        return found | {f"?{self.question}"}
+        found, about = {word for one in self.statements for word in one.about | one.names | one.codes}, self.about
+        return {f"{word}\0{about}" for word in found}
 
 
 def claim_of(dialogue: Dialogue, answers: bool) -> Claim:
-    """The claim of a dialogue. `answers`: it does not say that there is no answer."""
+    """The claim of a dialogue. `answers`: it does not say that there is no answer. Raises ValueError for a day that is none."""
     question = dialogue.question
     text = _FENCED.sub(" ", plain(dialogue.answer))
-    found = sentences(text)[:SENTENCES] if answers else []
+    found = [one for one in sentences(text)[:SENTENCES] if len(one) <= LONGEST] if answers else []
     return Claim(
         id=dialogue.id,
+        asked=question,
         question=f"{' '.join(wording(question))} {sorted(numbers(question))}",
         answers=answers,
-        effective=dialogue.effective,
+        effective=_day(dialogue.effective),
         reviewed=bool(dialogue.reviewed),
-        superseded=dialogue.superseded or NO_END,
+        superseded=_day(dialogue.superseded) or NO_END,
         statements=tuple(statement(question, one) for one in found),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Two claims of which one is wrong, the sentences that say so, and why."""
+def _day(text: str) -> str:
+    day = day_of(text)
+    return day.isoformat() if day else ""
 
-    a: Claim
-    b: Claim
-    said: tuple[str, str]
-    why: str
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction(Record):
+    """Two dialogues of which one is wrong, the sentences that say so, who found it, and which of them stays by what."""
+
+    first: str  # id; the lower of the two
+    second: str
+    first_sentence: str = ""
+    second_sentence: str = ""
+    why: str = ""
+    found_by: str = RULES  # or the model that was asked
+    wins: str = ""  # id of the one that stays; empty: both go
+    by: By  # answers: the other says that nothing is documented; superseded: the other ended sooner; expert: nothing tells
+    day: str = ""  # from when the one that stays holds, or until when the other held, where a day decided
 
     def evidence(self) -> Iterator[tuple[str, str]]:
-        """The ids of the claims that go, with the other row, why, what decided, and both sentences."""
-        (first, second), (mine, theirs) = (self.a, self.b), self.said
-        for lost, kept, own, other in ((first, second, mine, theirs), (second, first, theirs, mine)):
-            if lost.standing <= kept.standing:
+        """The ids of the dialogues that go, with the other one, why, what decided, and both sentences."""
+        said = (self.first_sentence, self.second_sentence)
+        for lost, kept, (own, other) in ((self.first, self.second, said), (self.second, self.first, said[::-1])):
+            if lost != self.wins:
                 sides = f': "{own}" against "{other}"' if own or other else ""
-                yield lost.id, f"contradicts {kept.id} ({self.why}), {_verdict(lost, kept)}{sides}"
+                why = self.why if self.found_by == RULES else f"{self.why}, says {self.found_by}"
+                yield lost, f"contradicts {kept} ({why}), {self._decided()}{sides}"
+
+    def _decided(self) -> str:
+        return {
+            "answers": "which answers",
+            "effective": f"which is newer (effective {self.day})",
+            "reviewed": "which is reviewed",
+            "superseded": f"which holds longer (this one until {self.day})",
+            "expert": "neither is newer or reviewed, so both go and an expert settles it",
+        }[self.by]
 
 
-def _verdict(lost: Claim, kept: Claim) -> str:
+def verdict(a: Claim, b: Claim, said: tuple[str, str] = ("", ""), why: str = "") -> Contradiction:
+    """What follows if the claims, `a` of the lower id, contradict each other."""
+    lost, kept = sorted((a, b), key=lambda claim: claim.standing)
+    by: By = "superseded"
     if lost.standing == kept.standing:
-        return "neither is newer or reviewed, so both go and an expert settles it"
-    if lost.answers != kept.answers:
-        return "which answers"
-    if lost.effective != kept.effective:
-        return f"which is newer (effective {kept.effective})"
-    if lost.reviewed != kept.reviewed:
-        return "which is reviewed"
-    return f"which holds longer (this one until {lost.superseded})"
+        by = "expert"
+    elif lost.answers != kept.answers:
+        by = "answers"
+    elif lost.effective != kept.effective:
+        by = "effective"
+    elif lost.reviewed != kept.reviewed:
+        by = "reviewed"
+    return Contradiction(
+        first=a.id,
+        second=b.id,
+        first_sentence=said[0],
+        second_sentence=said[1],
+        why=why,
+        wins="" if by == "expert" else kept.id,
+        by=by,
+        day={"effective": kept.effective, "superseded": lost.superseded}.get(by, ""),
+    )
 
 
-def conflicts(claims: Iterable[Claim], most: int) -> Iterator[Conflict]:
-    """The pairs of claims that can't both stand, whatever the order of the rows. `most`: as for `neighbours`."""
-    by_id = {claim.id: claim for claim in claims}
-    asked: dict[str, list[str]] = {}
-    for one in sorted(by_id):
-        asked.setdefault(by_id[one].question, []).append(one)
-    pairs = dict.fromkeys(neighbours({claim.id: claim.keys for claim in by_id.values()}, most))
-    pairs |= {(a, b): None for rows in asked.values() for i, a in enumerate(rows) for b in rows[i + 1 :]}
-    for a, b in sorted(pairs):
-        found = _conflict(by_id[a], by_id[b])
-        if found:
-            yield found
-
-
-def _conflict(a: Claim, b: Claim) -> Conflict | None:
+def conflict(a: Claim, b: Claim) -> Contradiction | None:
+    """Why the claims, `a` of the lower id, can't both stand, as far as rules tell."""
     if a.answers != b.answers:
         why = "one answers what the other says is not documented"
-        return Conflict(a, b, ("", ""), why) if a.question == b.question else None
+        return verdict(a, b, why=why) if a.question == b.question else None
     for one in a.statements:
         for other in b.statements:
             why = contradiction(one, other)
             if why:
-                return Conflict(a, b, (one.sentence, other.sentence), why)
+                return verdict(a, b, (one.sentence, other.sentence), why)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Two claims that rules find nothing between, though they may speak of one thing."""
+
+    questions: tuple[str, str]
+    said: tuple[tuple[str, ...], tuple[str, ...]]  # the sentences of each answer
+    closest: tuple[int, int]  # those of them that share most
+    closeness: float
+    verdict: Contradiction  # if they contradict each other
+
+
+def left_open(a: Claim, b: Claim, least: float) -> Open | None:
+    """The claims, `a` of the lower id, where rules that found no conflict do not settle that there is none.
+
+    `least`: share of the words of two sentences, questions included, from which they may speak of one thing.
+    """
+    found = [
+        (closeness(one, other), -i, -j)
+        for i, one in enumerate(a.statements)
+        for j, other in enumerate(b.statements)
+        if one.sentence != other.sentence and comparable(one, other)
+    ]
+    shared, i, j = max(found, default=(0.0, 0, 0))
+    if not found or shared < least:
+        return None
+    said = tuple(s.sentence for s in a.statements), tuple(s.sentence for s in b.statements)
+    return Open((a.asked, b.asked), said, (-i, -j), round(shared, 4), verdict(a, b))

@@ -14,14 +14,32 @@ SAID_ALIKE, SAID = (
 _NEGATING = ("un", "in", "im", "ir", "il", "non", "dis", "a")
 
 
+def comparable(a: Statement, b: Statement) -> bool:
+    """Whether both may speak of one thing, as far as names and what narrows them in numbers tell."""
+    return a.codes == b.codes and not _apart(a.names, b.names) and (same(a.thresholds, b.thresholds) or _hinge(a, b))
+
+
+def _hinge(a: Statement, b: Statement) -> bool:
+    """Whether both say when the same is so, and in nothing but the threshold may differ."""
+    others = ([q for q in one.thresholds if q not in one.hinges] for one in (a, b))
+    return bool(a.hinges and b.hinges) and same(*others) and a.stance.agrees(b.stance)
+
+
+def closeness(a: Statement, b: Statement) -> float:
+    """Share of the words of both, question included, that they have in common."""
+    union = len(a.about | b.about)
+    return len(a.about & b.about) / union if union else 1.0
+
+
 def contradiction(a: Statement, b: Statement) -> str:
     """Why they can't both hold; empty where they can."""
-    if a.codes != b.codes or _apart(a.names, b.names) or not same(a.thresholds, b.thresholds):
+    if not comparable(a, b):
         return ""
     shown = a.shown | b.shown
     if _narrowed(a, b, shown) or _narrowed(b, a, shown):
         return ""
-    negated = {(x, y) for x in a.said - b.said for y in b.said - a.said if _negates(x, y) or _negates(y, x)}
+    mine, theirs = a.said - b.said, b.said - a.said
+    negated = {(x, y) for x in mine for y in theirs if not {x, y} <= shown and (_negates(x, y) or _negates(y, x))}
     known = shown | {word for pair in negated for word in pair}
     if not _alike(a, b, known):
         return ""
@@ -37,8 +55,9 @@ def contradiction(a: Statement, b: Statement) -> str:
 
 
 def _values(a: Statement, b: Statement) -> list[Quantity]:
-    """What a statement gives as values. True and False are values of what was asked for."""
-    return [q for q in a.quantities if q.dimension != "literal" or _same_question(a, b)]
+    """What a statement gives as values. True and False are values of what was asked for, thresholds where those differ."""
+    hinges = () if same(a.thresholds, b.thresholds) else a.hinges
+    return [*hinges, *(q for q in a.quantities if q.dimension != "literal" or _same_question(a, b))]
 
 
 def _same_question(a: Statement, b: Statement) -> bool:
@@ -88,9 +107,11 @@ def _alike(a: Statement, b: Statement, known: frozenset[str]) -> bool:
         return _share(ours, others) >= ALIKE or len(a.quantities) == len(b.quantities) == 1
     if mine & a.asked & a.said and theirs & b.asked & b.said:
         return False
+    ours, others = ours or a.asked - known, others or b.asked - known  # a bare value says what was asked for
     agreed = len(ours & others) >= SAID and _share(ours, others) >= SAID_ALIKE
     repeated = bool(a.asked & a.said & b.asked & b.said) and not mine & a.said and not theirs & b.said
-    exchanged = _exchanged(a.places, b.places, mine, theirs) or _exchanged(a.asked_places, b.asked_places, mine, theirs)
+    wordings = (a.places or a.asked_places, b.places or b.asked_places), (a.asked_places, b.asked_places)
+    exchanged = any(_exchanged(x, y, mine, theirs) for x, y in wordings)
     return (agreed or repeated) and not exchanged
 
 

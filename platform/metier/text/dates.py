@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 
+NO_END = "9999-12-31"  # of what was not superseded, where days are compared
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?")
 
 

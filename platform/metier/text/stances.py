@@ -48,11 +48,31 @@ _OPPOSITES = {
     "guilt": ("guilty", "innocent"),
     "sequence": ("ascending", "descending"),
     "frequency": ("always", "never"),
+    "rate": ("fixed", "variable|floating|adjustable"),
+    "result": ("surplus|in credit", "deficit|overdrawn|in debt"),
+    "worth": ("appreciat(?:e|es|ed)|gains? (?:in )?value|gained (?:in )?value", "depreciat(?:e|es|ed)|los(?:es?|t) value"),
+    "outlook": ("bullish|optimistic", "bearish|pessimistic"),
+    "booking": ("credit(?:s|ed) to", "debit(?:s|ed) (?:from|to)|deducted from"),
+    "warmth": ("hot|warm|heated", "cold|cool(?:ed)?|chilled|refrigerated"),
+    "moisture": ("wet|moist|damp", "dry"),
+    "pace": ("speeds? up|accelerat(?:e|es|ed)|hasten(?:s|ed)?", "slow(?:s|ed)?(?: down)?|delay(?:s|ed)?|retard(?:s|ed)?"),
+    "width": ("widen(?:s|ed)?|dilat(?:e|es|ed)", "narrow(?:s|ed)?|constrict(?:s|ed)?"),
+    "drive": ("stimulat(?:e|es|ed)|promot(?:e|es|ed)", "inhibit(?:s|ed)?|suppress(?:es|ed)?"),
+    "growth": ("benign", "malignant"),
+    "course": ("acute", "chronic"),
+    "test": ("positive", "negative"),
+    "stomach": ("with (?:food|meals?)|on a full stomach", "without food|on an empty stomach|fasting"),
+    "company": ("jointly|together", "separately|individually"),
+    "validity": ("valid|enforceable", "void|invalid|unenforceable"),
+    "access": ("writable|editable|mutable", "read-only|immutable"),
+    "laziness": ("lazy|lazily|on demand", "eager|eagerly|up front"),
+    "timing": ("synchronous(?:ly)?", "asynchronous(?:ly)?"),
+    "place": ("inside|indoors?", "outside|outdoors?"),
 }  # fmt: skip
 BOUNDS = {"bound", "span"}  # with other values two rules, not a contradiction
 ADVERBS = {"order", "frequency", *BOUNDS}  # a denial near them is of something else, unless it is adjacent
 _NOT = r"(?:not|never|no longer|no|cannot|nor|neither|hardly|without)"
-_DENIAL = re.compile(rf"\b{_NOT}\b|n[’']t\b", re.I)
+_DENIAL = re.compile(rf"\b{_NOT}\b|n[’']t\b|\bnon(?=-)", re.I)
 # A "not" that denies nothing of the main clause: a contrast, a relative clause without a subject of its own, an idiom.
 _IDIOM = re.compile(
     r"\bnot only\b|\b(?:no|not) (?:later|earlier|more|less|fewer) than\b|\bno doubt\b|\bwhether or not\b"
@@ -92,6 +112,11 @@ class Stance:
         if len(duties) == 2 and duties not in _COMPATIBLE:
             return f"{self.duty} against {other.duty}"
         return "one says the opposite of the other" if self._apart(other) != opposed else ""
+
+    def agrees(self, other: Stance) -> bool:
+        """Whether both take the same sides, but for bounds."""
+        mine, theirs = ({side for side in one.sides if side[0] not in BOUNDS} for one in (self, other))
+        return (self.duty, self.denies, mine) == (other.duty, other.denies, theirs)
 
     def denied_by(self, other: Stance, opposed: bool = False, verbatim: bool = False) -> bool:
         """Whether one of them is the denial of the other. `verbatim`: but for the denial they have the same words; without

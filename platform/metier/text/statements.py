@@ -19,12 +19,21 @@ _CONDITION = re.compile(
     re.I,
 )
 _GROUP = re.compile(
-    r"\b(?:for|in)\b(?P<group>(?: (?!(?:is|are|was|were|it|must|may|can|has|have|to|by|on|at|with|from|for|in)\b)[\w'’-]+){1,4})",
+    r"\b(?:for|in)\b(?P<group>(?: (?!(?:is|are|was|were|it|must|may|can|has|have|to|by|on|at|with|from|for|in|after|before|until|"
+    r"since|of)\b)[\w'’-]+){1,4})",
     re.I,
 )
 _THRESHOLD = re.compile(
     r"\b(?:over|above|below|under|exceed(?:s|ing)?|beyond|more than|less than) (?P<value>.{1,30})", re.I
 )
+# Who says so, and no condition: "in the records of the bank".
+_SOURCE = re.compile(
+    r"\b(?:in|under|by|per|to) (?:the|its|their) (?:data|records?|reports?|books|findings|figures|statistics|view|opinion|words|"
+    r"handbook|guidelines?|policy|terms|statutes|by-?laws|rules|law)(?: of)?\b",
+    re.I,
+)
+# The one that is inherited by, which is no auxiliary: with an "s" it stays a word.
+_WILL = re.compile(r"\b(?:a|the|this|that|my|your|his|her|their|last|joint) will\b", re.I)
 _NAME = re.compile(r"(?:(?<=^)|(?<=\s)|(?<=[(\"'“/`-]))(?P<word>[A-Z][\w'’]*|\w*[a-z][A-Z]\w*|\w+_\w+|[A-Za-z]+\d\w*)")
 _TOKEN = re.compile(r"[A-Za-z]\w+")
 _NO_NAMES = frozenset({"i", "ai", "yes", "no", "ok", "true", "false", "none", "null"})
@@ -46,6 +55,9 @@ class Statement:
     asked_places: frozenset[tuple[str, str, str]]  # the same of the question
     conditions: tuple[frozenset[str], ...]  # what narrows the sentence, and was not asked for
     thresholds: tuple[Quantity, ...]  # what narrows it in numbers
+    hinges: tuple[
+        Quantity, ...
+    ]  # the threshold in a condition of a sentence that gives no other quantity: what it tells
     quantities: tuple[Quantity, ...]
     stance: Stance
     bounds: dict[str, str]  # of question and sentence: a bare value is a minimum, or an end, where that was asked for
@@ -54,16 +66,16 @@ class Statement:
 
 def statement(question: str, sentence: str) -> Statement:
     """The statement that a sentence makes as an answer to a question, which may be empty."""
-    measured, rest = split_off(sentence)
-    counted, plain = split_off(question)
-    narrowing = [quantity for quantity in counted if re.search(r"\d", quantity.written)]
-    narrowing += [quantity for m in _CONDITION.finditer(sentence) for quantity in split_off(m["clause"])[0]]
+    measured, rest = split_off(_WILL.sub(r"\g<0>s", sentence))
+    counted, plain = split_off(_WILL.sub(r"\g<0>s", question))
+    conditional = [quantity for m in _CONDITION.finditer(sentence) for quantity in split_off(m["clause"])[0]]
+    narrowing = [quantity for quantity in counted if re.search(r"\d", quantity.written)] + conditional
     if len(measured) > 1:
         narrowing += [quantity for m in _THRESHOLD.finditer(sentence) for quantity in split_off(m["value"])[0][:1]]
     values = [q for q in measured if q not in narrowing]
     values += [Quantity("literal", word, word) for word in literals(sentence)]
     names = frozenset(_names(f"{plain}. {rest}"))
-    main = _CONDITION.sub(" ", rest)
+    main, plain = _SOURCE.sub(" ", _CONDITION.sub(" ", rest)), _SOURCE.sub(" ", plain)
     took = stance(_GROUP.sub(" ", main))
     said, asked = frozenset(_words(main, names)), frozenset(_words(plain, names))
     groups = [g for m in _GROUP.finditer(main) if (g := frozenset(_words(m["group"], names))) and not g <= asked]
@@ -81,6 +93,7 @@ def statement(question: str, sentence: str) -> Statement:
         asked_places=frozenset(_places(plain, names)),
         conditions=(*groups, *clauses),
         thresholds=tuple(narrowing),
+        hinges=tuple(conditional) if len(measured) == len(conditional) == 1 else (),
         quantities=tuple(values),
         stance=took,
         bounds=bounds(f"{plain} {main}"),

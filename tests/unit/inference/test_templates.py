@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from metier.inference.templates import PASSAGE_QUESTION, SENTENCE_QUESTION, TEMPLATES, template
+from metier.inference.templates import JUDGEMENTS, PASSAGE_QUESTION, SENTENCE_QUESTION, TEMPLATES, template
 
 
 def test_the_settled_name_changes_with_the_words():
@@ -19,6 +19,8 @@ def test_a_template_is_found_by_name_and_by_its_own_digest_only():
         template("passage-question@00000000")
     with pytest.raises(ValueError, match="passage-question"):
         template("passage-qestion")
+    with pytest.raises(ValueError, match="there are: contradiction"):
+        template("passage-question", JUDGEMENTS)
 
 
 def test_the_passage_stands_in_the_last_turn_even_with_braces():
@@ -50,7 +52,7 @@ def test_the_parts_are_taken_out():
     }
 
 
-@pytest.mark.parametrize("one", TEMPLATES.values(), ids=TEMPLATES)
+@pytest.mark.parametrize("one", (TEMPLATES | JUDGEMENTS).values(), ids=TEMPLATES | JUDGEMENTS)
 def test_the_worked_examples_keep_the_form_that_they_teach(one):
     for passage, given, reply in one.turns:
         assert one.parsed(reply)

@@ -8,12 +8,20 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from metier.errors import InputError, StepError
+from metier.inference.engines import HttpEngine
+from metier.inference.judges import LlmJudge, NliJudge
+from metier.lineage.journey import journey
+from metier.models import ModelSource
 from metier.records import Dialogue, Rejection
+from metier.retrieval.embedding import EmbedderSource
 from metier.retrieval.prompt import ABSTENTION
-from metier.stages.filter import STAGE, Config, abstains, contradicted, operator
+from metier.stages.filter import CONFLICTS, JUDGED, STAGE, Config, operator
 from metier.stages.supersede import Superseded
-from metier.text.claims import claim_of
-from tests.fixtures.stage_alone import dialogue, run_alone
+from metier.text.claims import Contradiction
+from tests.fixtures.endpoint import answering
+from tests.fixtures.nli_model import make_nli
+from tests.fixtures.stage_alone import as_table, dialogue, run_alone
 
 ASKED, SAID = "What is the limit of a branch?", "The limit is 100 units."
 EVIDENCE = "The limit is 100 units for each branch."
@@ -94,30 +102,62 @@ def test_what_was_made_from_a_superseded_document_goes_with_it():
     assert isinstance(kept, Dialogue)
 
 
-def lost(*rows: Dialogue) -> set[str]:
-    gone = contradicted([claim_of(one, answers=not abstains(one)) for one in rows], 64)
-    return {one.answer for one in rows if one.id in gone}
+@pytest.fixture
+def lost(tmp_path):
+    """The answers that go because of others."""
+
+    def run(*rows: Dialogue, **settings) -> set[str]:
+        made = run_alone(STAGE, Config(**settings), tmp_path / str(len(list(tmp_path.iterdir()))), dialogues=list(rows))
+        gone = {r.record_id for r in made.records(Rejection, "rejected")}
+        assert gone == {id_ for one in made.records(Contradiction, CONFLICTS) for id_, _ in one.evidence()}
+        return {one.answer for one in rows if one.id in gone}
+
+    return run
 
 
-def test_of_contradicting_answers_the_better_standing_wins():
-    old, new = row(answer="100 units", effective="2024-01-01"), row(answer="250 units", effective="2025-01-01")
+def open_row(answer: str, **fields) -> Dialogue:
+    return row(answer=answer, reviewed="accepted", **fields)
+
+
+def test_of_contradicting_answers_the_better_standing_wins(lost):
+    old, new = (open_row(f"{n} units", effective=day) for n, day in ((100, "2024-01-01"), (250, "2025-01-01")))
     assert lost(old, new) == lost(new, old) == {"100 units"}
-    assert lost(row(answer="100 units", reviewed="accepted"), row(answer="250 units")) == {"250 units"}
-    assert lost(row(answer="100 units", superseded="2025-01-01"), row(answer="250 units")) == {"100 units"}
+    assert lost(row(answer="100 units", reviewed="accepted"), row(answer="250 units", evidence="250 units")) == {
+        "250 units"
+    }
+    assert lost(open_row("100 units", superseded="2025-01-01"), open_row("250 units")) == {"100 units"}
 
 
-def test_where_nothing_tells_which_is_right_both_go():
-    assert lost(row(answer="100 units"), row(answer="250 units")) == {"100 units", "250 units"}
+def test_where_nothing_tells_which_is_right_both_go(lost):
+    assert lost(open_row("100 units"), open_row("250 units")) == {"100 units", "250 units"}
 
 
-def test_an_answer_wins_against_an_abstention():
+def test_an_answer_wins_against_an_abstention(lost):
     assert lost(row(), row(answer=ABSTENTION)) == {ABSTENTION}
 
 
-def test_other_questions_and_agreeing_answers_stay():
-    assert lost(row("What is the limit of `a`?"), row("What is the limit of `b`?", "The limit is 3 units.")) == set()
-    assert lost(row("Is it -1 here?", "Yes, 4."), row("Is it 1 here?", "Yes, 5.")) == set()
+def test_other_questions_and_agreeing_answers_stay(lost):
+    assert (
+        lost(
+            open_row("100 units", question="What is the limit of `a`?"),
+            open_row("3 units", question="What is the limit of `b`?"),
+        )
+        == set()
+    )
+    assert lost(open_row("Yes, 4.", question="Is it -1 here?"), open_row("Yes, 5.", question="Is it 1 here?")) == set()
     assert lost(row(), row("what is the LIMIT of a branch", "A branch has a limit of 100 units.")) == set()
+
+
+def test_a_row_that_the_input_holds_twice_is_no_contradiction_of_itself(lost):
+    own = open_row("The limit is 100 units. The limit is 250 units.")
+    assert lost(own, own) == set()
+    assert lost(own, own, open_row("The limit is 300 units.")) == {own.answer, "The limit is 300 units."}
+
+
+def test_a_question_that_many_ask_is_compared_with_the_best_alone(lost):
+    same = [open_row("100 units", root_id=f"r{i}") for i in range(40)]
+    odd = open_row("250 units", effective="2025-01-01")
+    assert lost(*same, odd, max_sharing=2) == {"100 units"}
 
 
 @effort(deadline=None, max_examples=60)
@@ -146,6 +186,9 @@ def test_the_stage_keeps_the_order_and_names_the_other_row(ray_cluster, tmp_path
     assert rejected[rows[0].id].evidence.startswith(f"contradicts {rows[1].id} (100 against 250)")
     assert rejected[rows[4].id].reason == "number_not_in_source"
     assert made[0].manifest.counts.rejected == {"contradictory": 2, "number_not_in_source": 1, "too_short": 1}
+    (conflict,) = made[0].records(Contradiction, CONFLICTS)
+    assert {conflict.first, conflict.second} == {rows[0].id, rows[1].id}
+    assert (conflict.by, conflict.wins, conflict.found_by) == ("expert", "", "rules")
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -154,3 +197,117 @@ def test_of_two_rows_with_one_id_only_the_faulty_one_goes(tmp_path, order):
     made = run_alone(STAGE, Config(), tmp_path, dialogues=rows[::order])
     assert [one.question for one in made.records(Dialogue)] == [ASKED]
     assert [one.reason for one in made.records(Rejection, "rejected")] == ["too_short"]
+
+
+def test_the_way_of_a_row_tells_which_other_one_it_contradicts(tmp_path):
+    rows = [open_row("100 units"), open_row("250 units", effective="2025-01-01")]
+    given = as_table(tmp_path / "given", rows, Dialogue)
+    made = run_alone(STAGE, Config(), tmp_path, dialogues=given)
+    (stop,) = journey([made], rows[1].id).stops
+    assert (stop.kept, stop.made, stop.lost) == (1, 0, {})
+    (_, stop) = journey([given, made], rows[0].id).stops
+    assert (stop.made, stop.lost) == (0, {"contradictory": 1})
+    assert stop.losses[0].evidence.startswith(f"contradicts {rows[1].id} (100")
+    assert "which is newer (effective 2025-01-01)" in stop.losses[0].evidence
+
+
+VALVE = "Which colour has the valve?"
+AMBER, COBALT = "The valve is amber.", "The valve is cobalt."
+
+
+def painted(answer: str, question: str = VALVE, **fields) -> Dialogue:
+    return dialogue(question, answer, source="production", **fields)
+
+
+@pytest.fixture(scope="module")
+def nli(tmp_path_factory):
+    return ModelSource(str(make_nli(tmp_path_factory.mktemp("nli"))))
+
+
+def evidence_of(made) -> dict[str, str]:
+    return {r.record_id: r.evidence for r in made.records(Rejection, "rejected")}
+
+
+def test_an_nli_model_adds_what_rules_do_not_see(tmp_path, nli):
+    rows = [painted(AMBER, effective="2025-01-01"), painted(COBALT), painted(AMBER, task="factual")]
+    plain = run_alone(STAGE, Config(), tmp_path / "plain", dialogues=rows)
+    assert plain.manifest.counts.kept == 3
+    assert not plain.path(JUDGED).exists()
+    made = run_alone(STAGE, Config(judge=NliJudge()), tmp_path / "nli", dialogues=rows, judge=nli)
+    told = evidence_of(made)
+    assert set(told) == {rows[1].id, rows[2].id}  # the third is as old as the second
+    assert f"contradicts {rows[0].id} (contradiction" in told[rows[1].id] or rows[2].id in told[rows[1].id]
+    assert f"says NLI model {nli.fingerprint}" in told[rows[1].id]
+    assert AMBER in told[rows[1].id]
+    assert COBALT in told[rows[1].id]
+    assert made.json(JUDGED) == {"asked": 2, "yes": 2, "no": 0}
+
+
+def test_a_judge_never_takes_back_what_rules_found(tmp_path, nli):
+    rows = [open_row("100 units"), open_row("250 units")]
+    made = run_alone(STAGE, Config(judge=NliJudge()), tmp_path, dialogues=rows, judge=nli)
+    assert made.manifest.counts.kept == 0
+    assert made.json(JUDGED)["asked"] == 0
+
+
+def test_a_language_model_is_asked_about_what_is_open_and_unclear_counts_as_no(tmp_path):
+    def reply(asked: str) -> str:
+        if "amber" in asked and "cobalt" in asked:
+            return "yes A1 B1"
+        return "perhaps" if "crimson" in asked else "no"
+
+    rows = [painted(answer) for answer in (AMBER, COBALT, "The valve is crimson.")]
+    with answering(reply) as url:
+        judge = LlmJudge(engine=HttpEngine(base_url=url, model="oracle"))
+        made = run_alone(STAGE, Config(judge=judge), tmp_path, dialogues=rows)
+    told = evidence_of(made)
+    assert set(told) == {rows[0].id, rows[1].id}
+    assert f"(yes to {judge.template}, says language model oracle)" in told[rows[0].id]
+    assert made.json(JUDGED) == {"asked": 3, "yes": 1, "no": 0, "unclear": 2, "failed": 0}
+    (conflict,) = made.records(Contradiction, CONFLICTS)
+    assert {conflict.first_sentence, conflict.second_sentence} == {AMBER, COBALT}
+
+
+def test_the_closest_pairs_are_asked_about_first(tmp_path):
+    rows = [
+        painted(answer) for answer in (AMBER, COBALT, "Nobody has ever painted one of those, though somebody could.")
+    ]
+    asked = []
+    with answering(lambda text: asked.append(text) or "no") as url:
+        judge = LlmJudge(engine=HttpEngine(base_url=url, model="oracle"), max_pairs=1)
+        made = run_alone(STAGE, Config(judge=judge), tmp_path, dialogues=rows)
+    assert made.json(JUDGED)["asked"] == len(asked) == 1
+    assert AMBER in asked[0]
+    assert COBALT in asked[0]
+
+
+def test_a_broken_judge_stops_the_run(tmp_path):
+    with answering(lambda _: None) as url:
+        judge = LlmJudge(engine=HttpEngine(base_url=url, model="oracle", max_attempts=1))
+        with pytest.raises(StepError, match="1 of 1 replies failed"):
+            run_alone(STAGE, Config(judge=judge), tmp_path, dialogues=[painted(AMBER), painted(COBALT)])
+
+
+@pytest.mark.parametrize("judge", [NliJudge(), LlmJudge()])
+def test_a_judge_without_a_model_is_refused_at_once(tmp_path, judge):
+    with pytest.raises(InputError, match="needs a model: give --judge, or judge.judge=none"):
+        run_alone(STAGE, Config(judge=judge), tmp_path, dialogues=[painted(AMBER)])
+
+
+def test_with_an_embedder_questions_in_other_words_are_compared(tmp_path):
+    filler = [
+        painted(f"The {word} is amber.", f"Which colour has the {word}?") for word in ("lamp", "door", "flag", "seal")
+    ]
+    rows = [painted("It is amber."), painted("It is cobalt.", "In which colour was the tap painted?"), *filler]
+
+    def reply(asked: str) -> str:
+        return "yes A1 B1" if "amber" in asked and "tap" in asked and "valve" in asked else "no"
+
+    with answering(reply) as url:
+        judge = LlmJudge(engine=HttpEngine(base_url=url, model="oracle"))
+        config = Config(judge=judge, max_sharing=2, near_meaning=0.4)
+        alone = run_alone(STAGE, config, tmp_path / "words", dialogues=rows)
+        embedder = EmbedderSource("all-minilm-l6-v2")
+        made = run_alone(STAGE, config, tmp_path / "meaning", dialogues=rows, embedder=embedder)
+    assert set(evidence_of(alone)) == set()
+    assert set(evidence_of(made)) == {rows[0].id, rows[1].id}

@@ -28,6 +28,12 @@ def judged(a: str, b: str, question: str = "", other: str | None = None) -> str:
         ("A second signature is mandatory.", "A second signature is optional.", "required against optional"),
         ("A waiver is revocable.", "A waiver is irrevocable.", "one says the opposite of the other"),
         ("It holds since 3 March 2025.", "It holds since 2025-04-01.", "3 March 2025 against 2025-04-01"),
+        ("Shipping is free if the order exceeds 50 euros.", "Shipping is free if the order exceeds 90 euros.",
+         "50 euros against 90 euros"),
+        ("The loan has a fixed rate.", "The loan has a variable rate.", "one says the opposite of the other"),
+        ("A trial is successful.", "A trial is unsuccessful.", "one says the opposite of the other"),
+        ("The promise is binding.", "The promise is non-binding.", "one denies what the other says"),
+        ("In the records of the clinic, the pulse rises.", "The pulse falls.", "one says the opposite of the other"),
     ],
 )  # fmt: skip
 def test_these_exclude_each_other(a, b, why):
@@ -51,6 +57,11 @@ def test_these_exclude_each_other(a, b, why):
         ("For orders above 50 euros the fee is 2 euros.", "For orders above 90 euros the fee is 1 euro."),
         ("A second signature is not mandatory.", "A second signature is optional."),
         ("You may sign the form.", "You must sign the form."),
+        ("Entry is allowed if the visitor is over 18 years.", "Entry is forbidden if the visitor is under 16 years."),
+        ("Entry is allowed if the visitor is over 18 years.", "Entry is allowed if the distance is over 2 km."),
+        ("Entry is allowed if the visitor is over 18 years.", "Entry is forbidden."),
+        ("A trial is not successful.", "A trial is unsuccessful."),
+        ("An electronic form is enough for a lease.", "An electronic form is not enough for a will."),
     ],
 )
 def test_these_may_both_hold(a, b):
@@ -63,6 +74,7 @@ def test_these_may_both_hold(a, b):
         ("What is the retention period for invoices at Halden Bank?", "Invoices must be retained for 8 years.", True),
         ("What is the retention period for invoices at Halden Bank?", "8 years.", True),
         ("What is the retention period for invoices at Halden Bank?", "Invoices must be retained for 120 months.", False),
+        (ASKED, "Invoices are kept for 8 years after the end of the business year.", True),
         ("What is the retention period for invoices at Torvik Bank?", "Invoices must be retained for 8 years.", False),
         ("What is the retention period for payslips at Halden Bank?", "Payslips must be retained for 8 years.", False),
         ("After how many years does Halden Bank audit invoices?", "Invoices are audited after 8 years.", False),
@@ -81,3 +93,16 @@ def test_code_names_must_be_the_same():
 def test_a_constant_is_a_value_of_its_own_question_only():
     asked, default = "What does `shuffle` of `f` do?", "What is the default of `shuffle` in `f`?"
     assert judged("If True, it shuffles rows.", "The default of shuffle is False.", asked, default) == ""
+
+
+def test_a_bare_value_says_what_was_asked_for():
+    asked = "How long can parcels be collected at Halden?"
+    other = "What is the collection period for parcels of guests at Halden?"
+    said = "Parcels can be collected at the counter for 30 days."
+    assert judged(said, "14 days.", asked, other) == "30 days against 14 days"
+    assert judged(said, "30 days.", asked, other) == ""
+    annual, late = (
+        "What is the annual fee of a card at Halden Bank?",
+        "What late fee has a card of a customer at Halden Bank?",
+    )
+    assert judged("The annual fee of a card paid at the counter is 40 euros.", "25 euros.", annual, late) == ""
