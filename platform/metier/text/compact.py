@@ -26,7 +26,7 @@ def _plain(value: Any) -> Any:
     """What JSON has no form for, in one that it has."""
     if isinstance(value, frozenset):
         return sorted(value)
-    return [getattr(value, name) for name in _names(type(value))]
+    return [getattr(value, name) for name in _names(cast(Hashable, type(value)))]
 
 
 @functools.cache

@@ -207,7 +207,7 @@ def test_the_way_of_a_row_tells_which_other_one_it_contradicts(tmp_path):
     assert (stop.kept, stop.made, stop.lost) == (1, 0, {})
     (_, stop) = journey([given, made], rows[0].id).stops
     assert (stop.made, stop.lost) == (0, {"contradictory": 1})
-    assert stop.losses[0].evidence.startswith(f"contradicts {rows[1].id} (100")
+    assert stop.losses[0].evidence.startswith(f"contradicts {rows[1].id} (")
     assert "which is newer (effective 2025-01-01)" in stop.losses[0].evidence
 
 

@@ -68,7 +68,7 @@ def test_code_in_an_answer_claims_nothing():
 
 
 def test_what_is_too_long_for_a_sentence_claims_nothing():
-    (claim,) = claims((ASKED, f"It is 10 years. {'x' * 5000} 8.", {}))
+    (claim,) = claims((ASKED, f"It is 10 years. X{'x' * 5000} 8.", {}))
     assert [one.sentence for one in claim.statements] == ["It is 10 years."]
 
 
