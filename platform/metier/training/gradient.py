@@ -16,6 +16,7 @@ from metier.errors import StepError
 from metier.training.batches import cut
 from metier.training.encoding import IGNORED
 from metier.training.packs import Pack, padded
+from metier.training.rows import row_of, shared_out
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,23 @@ def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
 
     Equal to the loss over all logits: a token's logits depend on its own hidden state only.
     """
+    import torch
     import torch.nn.functional as functional
 
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = causal.get_decoder()(
-        input_ids=batch["input_ids"],
-        position_ids=batch["position_ids"],
-        attention_mask=batch["attention_mask"],
-        use_cache=False,
-    ).last_hidden_state
+    inputs = {name: part for name, part in batch.items() if name != "labels"}
+    hidden = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
     wanted = batch["labels"][:, 1:]
     looked_at = wanted != IGNORED
-    logits = causal.get_output_embeddings()(hidden[:, :-1][looked_at])
-    return functional.cross_entropy(logits.float(), wanted[looked_at], reduction="sum")
+    head = causal.get_output_embeddings()
+    if "segments" not in batch:
+        return functional.cross_entropy(head(hidden[:, :-1][looked_at]).float(), wanted[looked_at], reduction="sum")
+    from metier.training.head_loss import head_loss
+
+    kind = hidden.device.type
+    if torch.is_autocast_enabled(kind):  # weights in float32 leave the residual stream in float32
+        hidden = hidden.to(torch.get_autocast_dtype(kind))
+    return head_loss(hidden[:, :-1][looked_at], head.weight, wanted[looked_at])
 
 
 def labels_in(packs: Sequence[Pack]) -> int:
@@ -60,10 +65,13 @@ class Pieces:
     pad: int
     device: str
     arithmetic: Callable[[], AbstractContextManager[Any]]
+    rows: bool = False  # a piece is one row without padding
 
     def of(self, packs: Sequence[Pack]) -> list[dict[str, Any]]:
-        """Padded tensors, each of at most `tokens` tokens or a single pack."""
+        """Tensors, each of at most `tokens` tokens or a single pack."""
         lengths = [p.tokens for p in packs]
+        if self.rows:
+            return [row_of([packs[i] for i in row], self.device) for row in shared_out(lengths, self.tokens)]
         order = sorted(range(len(packs)), key=lambda i: (lengths[i], i))
         return [padded([packs[i] for i in piece], self.pad, self.device) for piece in cut(order, lengths, self.tokens)]
 

@@ -1,0 +1,70 @@
+"""The card under training: measured, never assumed; and a fit put into force and proved on it by one step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metier.errors import StepError
+from metier.training.fit import Card, Fit
+
+SIDE = 8192  # of the matrices of the measured product
+REPEATS = 5
+
+
+def measured(device: str) -> Card:
+    """Memory that this process may take, and what the device does a second. Takes 0.1 s and 0.4 GB for a moment."""
+    import torch
+
+    index = torch.device(device).index or 0
+    free, total = torch.cuda.mem_get_info(index)
+    mine = torch.cuda.memory_reserved(index)
+    allowed = torch.cuda.get_per_process_memory_fraction(index) * total
+    left = torch.randn(SIDE, SIDE, dtype=torch.bfloat16, device=device)
+    right, out = torch.randn_like(left), torch.empty_like(left)
+    product = _seconds(lambda: torch.mm(left, right, out=out))
+    copy = _seconds(lambda: out.copy_(left))
+    return Card(
+        memory=min(free + mine, allowed),
+        flops=2 * SIDE**3 / product,
+        bandwidth=2 * left.nbytes / copy,
+    )
+
+
+def _seconds(work: Any) -> float:
+    import torch
+
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    work()
+    start.record()
+    for _ in range(REPEATS):
+        work()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1000 / REPEATS
+
+
+def recompute(model: Any, layers: int) -> None:
+    """Makes the first `layers` decoder layers keep their input alone and compute the rest twice."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    found = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    if layers > len(found):
+        raise StepError(f"training: {layers} layers can't be recomputed: transformers does that for {len(found)} of this model")
+    if not layers:
+        return
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base.gradient_checkpointing_enable({"use_reentrant": False})
+    for number, layer in enumerate(found):
+        layer.gradient_checkpointing = number < layers
+
+
+def optimiser_of(fit: Fit | None, weights: list[Any], device: str, learning_rate: float, weight_decay: float) -> Any:
+    """AdamW: torch's, fused on a GPU; or with moments of 8 bits (Dettmers et al. 2022)."""
+    import torch
+
+    settings: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay, "betas": (0.9, 0.999)}
+    if fit is not None and fit.optimiser == "adamw_8bit":
+        from bitsandbytes.optim import AdamW8bit
+
+        return AdamW8bit(weights, **settings)
+    return torch.optim.AdamW(weights, fused=device != "cpu" or None, **settings)
