@@ -90,7 +90,7 @@ def folder(tmp_path_factory):
     config = LlamaConfig(vocab_size=1024, hidden_size=256, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
                          num_key_value_heads=2, head_dim=64, max_position_embeddings=512, initializer_range=0.05)  # fmt: skip
     made = tmp_path_factory.mktemp("model")
-    LlamaForCausalLM(config).save_pretrained(made)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(made)  # so that both devices round the same to 4 bits
     return str(made)
 
 
@@ -148,15 +148,21 @@ def test_unpacked_weights_compute_the_same_as_packed_ones(folder):
 
 
 def test_logits_in_a_row_are_those_of_each_text_alone(folder):
-    model = loaded(folder, LoraMethod(rank=8), GPU).eval()
-    accelerate(model)
     texts = alone(examples())
+
+    def by_themselves(model, device: str) -> torch.Tensor:
+        ids = [torch.tensor([e.ids], device=device) for p in texts for e in p.examples]
+        return torch.cat([model(input_ids=one).logits[0].float() for one in ids])
+
     row = row_of(texts, GPU)
     del row["labels"]
     with torch.no_grad():
+        exact = by_themselves(loaded(folder, LoraMethod(rank=8), "cpu").eval(), "cpu")
+        model = loaded(folder, LoraMethod(rank=8), GPU).eval()
+        plain = by_themselves(model, GPU)
+        accelerate(model)
         together = model(**row, use_cache=False).logits[0].float()
-        by_themselves = [model(input_ids=torch.tensor([e.ids], device=GPU)).logits[0].float() for p in texts for e in p.examples]
-    assert apart(together, torch.cat(by_themselves)) < 1e-2
+    assert apart(together, exact) < 1.2 * apart(plain, exact) < 0.03
 
 
 def test_recomputed_layers_have_the_same_gradient(folder):

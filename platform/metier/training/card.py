@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from metier.errors import StepError
@@ -9,6 +11,8 @@ from metier.training.fit import Card, Fit
 
 SIDE = 8192  # of the matrices of the measured product
 REPEATS = 5
+SMALLER = 0.9  # of the memory that a fit predicted, where it turned out to be too much
+ATTEMPTS = 5
 
 
 def measured(device: str) -> Card:
@@ -43,6 +47,24 @@ def _seconds(work: Any) -> float:
     return float(start.elapsed_time(end)) / 1000 / REPEATS
 
 
+def confirmed(fit: Fit, step: Callable[[Fit], int], smaller: Callable[[float], Fit]) -> Fit:
+    """The fit with the peak memory that `step` found, or the first smaller one under which it does not run out of memory.
+
+    `step` computes as the fit says and gives the bytes of its peak; `smaller` makes a fit for so many bytes.
+    """
+    import torch
+
+    for _ in range(ATTEMPTS):
+        try:
+            return dataclasses.replace(fit, measured_bytes=step(fit))
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            fit = smaller(fit.predicted_bytes * SMALLER)
+    raise StepError(
+        f"training runs out of memory even in rows of {fit.piece_tokens} tokens; something else may use the card"
+    )
+
+
 def recompute(model: Any, layers: int) -> None:
     """Makes the first `layers` decoder layers keep their input alone and compute the rest twice."""
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -50,10 +72,9 @@ def recompute(model: Any, layers: int) -> None:
     found = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
     if layers > len(found):
         raise StepError(f"training: {layers} layers can't be recomputed: transformers does that for {len(found)} of this model")
-    if not layers:
-        return
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    base.gradient_checkpointing_enable({"use_reentrant": False})
+    if layers:
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        base.gradient_checkpointing_enable({"use_reentrant": False})
     for number, layer in enumerate(found):
         layer.gradient_checkpointing = number < layers
 

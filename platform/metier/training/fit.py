@@ -109,6 +109,7 @@ class Fit:
     optimiser: str
     predicted_bytes: int
     tokens_per_second: int  # a rough prediction, to rank by
+    measured_bytes: int = 0  # of one step before training began; 0: not confirmed
 
     @property
     def checkpointing(self) -> str:
@@ -125,8 +126,8 @@ def predicted_bytes(
 ) -> int:
     """Peak memory of a step whose rows have `tokens` tokens, without what the driver takes."""
     kept = tokens * ((shape.layers - recomputed) * shape.kept + recomputed * HALF * shape.width)
-    again = tokens * shape.kept if recomputed else 0  # of the layer that is being computed again
-    backward = tokens * HALF * (3 * shape.inner + 3 * shape.width)
+    again = tokens * (shape.kept - HALF * shape.width)  # of the layer that is being computed again
+    backward = tokens * HALF * (3 * shape.inner + 2 * shape.width)
     if isinstance(method, FullMethod):
         weights, trained = 0.0, shape.linear + shape.others
         static = trained * (WHOLE + WHOLE + HALF + MOMENT_BYTES[optimiser])
@@ -138,8 +139,8 @@ def predicted_bytes(
         static = shape.adapters(method.rank) * (WHOLE + WHOLE + MOMENT_BYTES[optimiser])
         rows = 0
     head = HEAD_ROWS * shape.words * HALF + 3 * tokens * shape.width * HALF + rows
-    recomputing = recomputed == shape.layers  # else the recomputed layers come when the others' memory is free
-    return int(weights + static + kept + max(head, backward + (again if recomputing else 0)) + OTHER_BYTES)
+    most = backward + (again if recomputed == shape.layers else 0)  # else that comes when other layers' memory is free
+    return int(weights + static + kept + max(head, most) + OTHER_BYTES)
 
 
 def seconds(shape: Shape, method: Method, card: Card, tokens: int, recomputed: int, dense: bool) -> float:

@@ -7,14 +7,15 @@ saved.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from metier.errors import StepError
 from metier.training.batches import cut
 from metier.training.encoding import IGNORED
+from metier.training.model import Precision, autocast_dtype
 from metier.training.packs import Pack, padded
 from metier.training.rows import row_of, shared_out
 
@@ -28,6 +29,13 @@ class Peers:
     sum_: Callable[[Any], None] = lambda tensor: None
 
 
+def hidden_states(model: Any, batch: dict[str, Any]) -> Any:
+    """What the decoder makes of a batch, before the output layer: (rows, tokens, width)."""
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inputs = {name: part for name, part in batch.items() if name != "labels"}
+    return causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
+
+
 def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
     """Summed cross entropy over the labels of a batch; logits are made at those places alone.
 
@@ -36,12 +44,10 @@ def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
     import torch
     import torch.nn.functional as functional
 
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    inputs = {name: part for name, part in batch.items() if name != "labels"}
-    hidden = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
+    hidden = hidden_states(model, batch)
     wanted = batch["labels"][:, 1:]
     looked_at = wanted != IGNORED
-    head = causal.get_output_embeddings()
+    head = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_output_embeddings()
     if "segments" not in batch:
         return functional.cross_entropy(head(hidden[:, :-1][looked_at]).float(), wanted[looked_at], reduction="sum")
     from metier.training.head_loss import head_loss
@@ -57,6 +63,16 @@ def labels_in(packs: Sequence[Pack]) -> int:
     return sum(label != IGNORED for pack in packs for e in pack.examples for label in e.labels[1:])
 
 
+def arithmetic(precision: Precision, device: str) -> Callable[[], AbstractContextManager[Any]]:
+    """What makes the context in which a precision computes on a device."""
+    import torch
+
+    dtype = autocast_dtype(precision, device)
+    if dtype is None:
+        return nullcontext
+    return lambda: torch.autocast(device.split(":")[0], dtype=dtype)
+
+
 @dataclass(frozen=True)
 class Pieces:
     """How one worker computes: in pieces of so many tokens, in which arithmetic, on which device."""
@@ -67,13 +83,15 @@ class Pieces:
     arithmetic: Callable[[], AbstractContextManager[Any]]
     rows: bool = False  # a piece is one row without padding
 
-    def of(self, packs: Sequence[Pack]) -> list[dict[str, Any]]:
-        """Tensors, each of at most `tokens` tokens or a single pack."""
+    def of(self, packs: Sequence[Pack]) -> Iterator[dict[str, Any]]:
+        """Tensors, each of at most `tokens` tokens or a single pack; made one by one, while a GPU is busy with the last."""
         lengths = [p.tokens for p in packs]
         if self.rows:
-            return [row_of([packs[i] for i in row], self.device) for row in shared_out(lengths, self.tokens)]
+            yield from (row_of([packs[i] for i in row], self.device) for row in shared_out(lengths, self.tokens))
+            return
         order = sorted(range(len(packs)), key=lambda i: (lengths[i], i))
-        return [padded([packs[i] for i in piece], self.pad, self.device) for piece in cut(order, lengths, self.tokens)]
+        for piece in cut(order, lengths, self.tokens):
+            yield padded([packs[i] for i in piece], self.pad, self.device)
 
 
 def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> float:

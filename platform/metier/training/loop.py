@@ -5,7 +5,6 @@ Nothing here knows Ray; `metier.execution.training` starts one loop a worker.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -22,12 +21,13 @@ from metier.training.batches import epoch_batches
 from metier.training.card import optimiser_of
 from metier.training.encoding import Example
 from metier.training.fit import Fit
-from metier.training.gradient import Peers, Pieces, backward, labels_in, loss_sum, refuse_severed
+from metier.training.gradient import Peers, Pieces, arithmetic, backward, hidden_states, labels_in, loss_sum, refuse_severed
 from metier.training.guard import Point, should_stop
-from metier.training.model import Precision, autocast_dtype, trainable
+from metier.training.model import Precision, trainable
 from metier.training.packs import Pack, alone, packed
 
 CPU_PIECE_TOKENS = 1024  # faster a token than larger pieces there, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
+SAME_STATES = 0.1  # relative distance: bfloat16 rounds in every layer (0.02 of 32), another text's tokens change all
 SAME_LOSS = 0.01  # relative: bfloat16 rounds, a wrong mask shows far more
 RECENT = 10  # steps: one step may hold a single short answer that nobody could guess
 SPIKE = 2.0  # recent steps whose mean loss is this many times that of the first ones are divergence
@@ -183,23 +183,29 @@ def _packs(run: Run) -> tuple[list[Pack], list[Pack]]:
 
 def _refuse_mixed_rows(run: Run, packs: Sequence[Pack]) -> None:
     """Refuses rows in which examples see each other: a model whose layers don't ask who may see whom (a recurrence)."""
-    few = [pack for pack in packs if labels_in([pack])][:3]
+    import torch
+
+    few = sorted(alone([pack.examples[0] for pack in packs[:3]]), key=lambda p: -p.tokens)  # as they stand in a row
+    pieces = dataclasses.replace(_pieces(run), tokens=sum(p.tokens for p in few))
     run.model.eval()
-    together = _loss(run, few)
-    apart = _loss(run, few, dataclasses.replace(_pieces(run), rows=False))
+    with torch.no_grad(), pieces.arithmetic():
+        together = torch.cat([hidden_states(run.model, row)[0] for row in pieces.of(few)])
+        padded_rows = dataclasses.replace(pieces, rows=False)
+        apart = torch.cat([hidden_states(run.model, row)[0] for one in few for row in padded_rows.of([one])])
     run.model.train()
-    if not math.isclose(together, apart, rel_tol=SAME_LOSS):
+    off = float((together - apart).float().norm() / apart.float().norm())
+    if not off < SAME_STATES:
         raise StepError(
-            f"training: in one row the loss of {len(few)} examples is {together:.4g}, by themselves {apart:.4g}: this model "
-            "lets them see each other; set train.packing to padded"
+            f"training: in one row with others an example's states are {off:.0%} off those that it has by itself: this model "
+            "lets examples see each other; set train.packing to padded"
         )
 
 
-def _loss(run: Run, packs: Sequence[Pack], pieces: Pieces | None = None) -> float:
+def _loss(run: Run, packs: Sequence[Pack]) -> float:
     """The summed loss of some packs, on this worker alone."""
     import torch
 
-    pieces = pieces or _pieces(run)
+    pieces = _pieces(run)
     total = torch.zeros((), device=run.device)
     with torch.no_grad():
         for batch in pieces.of(packs):
@@ -237,16 +243,12 @@ def _schedule(step: int, total: int, warmup_share: float) -> float:
 
 
 def _pieces(run: Run) -> Pieces:
-    import torch
-
-    dtype = autocast_dtype(run.recipe.precision, run.device)
-    kind = run.device.split(":")[0]
-    whole = CPU_PIECE_TOKENS if kind == "cpu" else run.recipe.batch_tokens
+    whole = CPU_PIECE_TOKENS if run.device == "cpu" else run.recipe.batch_tokens
     return Pieces(
         tokens=run.recipe.piece_tokens or (run.fit.piece_tokens if run.fit else whole),
         pad=run.pad,
         device=run.device,
-        arithmetic=lambda: torch.autocast(kind, dtype=dtype) if dtype is not None else contextlib.nullcontext(),
+        arithmetic=arithmetic(run.recipe.precision, run.device),
         rows=run.rows,
     )
 

@@ -34,33 +34,42 @@ def row_of(packs: Sequence[Pack], device: str) -> dict[str, Any]:
 
     `attention_mask` says nothing: it has four dimensions, which tells transformers to make no mask of its own.
     """
+    import numpy as np
     import torch
+
+    def tensor(values: Sequence[int], kind: type = np.int64) -> Any:
+        return torch.from_numpy(np.array(values, dtype=kind)).to(device)  # torch.tensor would take ten times as long
 
     ids: list[int] = []
     labels: list[int] = []
     positions: list[int] = []
     places: list[int] = []
     queries, keys = [0], [0]
+    shared = any(pack.shared for pack in packs)
     for pack in packs:
         begun = len(ids)
         begin = pack.examples[0]
         parts = [(0, begin.ids[: pack.shared], begin.labels[: pack.shared])] if pack.shared else []
         parts += [(pack.shared, e.ids[pack.shared :], e.labels[pack.shared :]) for e in pack.examples]
         for start, part, marks in parts:
-            places += [*range(begun, begun + start), *range(len(ids), len(ids) + len(part))]
+            if shared:
+                places += [*range(begun, begun + start), *range(len(ids), len(ids) + len(part))]
             ids += part
             labels += [IGNORED, *marks[1:]]  # what stands before a segment belongs to another text
             positions += range(start, start + len(part))
             queries.append(len(ids))
-            keys.append(len(places))
-    tensors = {"input_ids": ids, "position_ids": positions, "labels": labels}
-    shared = len(places) > len(ids)
+            keys.append(keys[-1] + start + len(part))
     segments = Segments(
-        queries=torch.tensor(queries, dtype=torch.int32, device=device),
-        keys=torch.tensor(keys, dtype=torch.int32, device=device),
+        queries=tensor(queries, np.int32),
+        keys=tensor(keys, np.int32),
         longest_queries=max(b - a for a, b in zip(queries, queries[1:], strict=False)),
         longest_keys=max(b - a for a, b in zip(keys, keys[1:], strict=False)),
-        places=torch.tensor(places, device=device) if shared else None,
+        places=tensor(places) if shared else None,
     )
-    rows = {name: torch.tensor([values], device=device) for name, values in tensors.items()}
-    return rows | {"attention_mask": torch.empty(1, 1, 1, 1, device=device), "segments": segments}
+    return {
+        "input_ids": tensor(ids)[None],
+        "position_ids": tensor(positions)[None],
+        "labels": tensor(labels)[None],
+        "attention_mask": torch.empty(1, 1, 1, 1, device=device),
+        "segments": segments,
+    }

@@ -11,6 +11,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,26 @@ from metier.records import Message, Question, record_from
 from metier.retrieval.prompt import ABSTENTION
 from metier.training import card, checkpoints
 from metier.training.encoding import Example
-from metier.training.gradient import Peers
-from metier.training.fit import Fit, Shape, choose
+from metier.training.gradient import Peers, Pieces, arithmetic, backward
+from metier.training.fit import MOMENT_BYTES, Fit, Shape, choose
 from metier.training.guard import best_point
 from metier.training.loop import DevScore, History, Recipe, Run, packs_rows, train
-from metier.training.model import FullMethod, LoraMethod, Method, QloraMethod, load_trainable, trainable, weights_in
+from metier.training.model import (
+    FullMethod,
+    LoraMethod,
+    Method,
+    QloraMethod,
+    base_dtype,
+    load_trainable,
+    trainable,
+    weights_in,
+)
+from metier.training.packs import alone
 
 JOB, TRAIN, VALIDATION, DEV = "job.json", "train.jsonl", "validation.jsonl", "dev.jsonl"
 CHECKPOINTS, PROGRESS, RESULT, ADAPTER = "checkpoints", "progress.jsonl", "result.json", "adapter"
 DEV_BATCH_ROWS = 16
+PROBE_TOKENS = 256  # of an example in the step that confirms a fit
 
 
 def write_rows(path: Path, rows: Iterable[Any]) -> None:
@@ -130,25 +142,51 @@ def prepared(
     workers: int = 1,
 ) -> tuple[Any, Fit | None]:
     """The model, ready to be trained, and how it fits the card; None on a CPU. `longest`: tokens of the longest example."""
-    fit = None
-    if device != "cpu":
-        fit = choose(
-            Shape.of(base),
-            method,
-            card.measured(device),
-            recipe.piece_tokens or max(1, recipe.batch_tokens // workers),
-            max(longest, recipe.piece_tokens, min(recipe.pack_tokens, recipe.batch_tokens)),
-            checkpointing=recipe.checkpointing,
-            optimiser=recipe.optimiser,
-        )
+    fit, on_card = None, device != "cpu"
+    choice: Callable[..., Fit] = partial(
+        choose,
+        method=method,
+        most_tokens=recipe.piece_tokens or max(1, recipe.batch_tokens // workers),
+        longest=max(longest, recipe.piece_tokens, min(recipe.pack_tokens, recipe.batch_tokens)),
+        checkpointing=recipe.checkpointing,
+        optimiser=recipe.optimiser,
+    )
+    if on_card:
+        shape, found = Shape.of(base), card.measured(device)
+        fit = choice(shape, card=found)
     model = load_trainable(base, method, recipe.seed, device, dense=fit is None or fit.dense)
     if packs_rows(recipe, device):
         from metier.training.fast_layers import accelerate
 
         accelerate(model)
     if fit is not None:
-        card.recompute(model, fit.recomputed)
+        held = fit.dense
+        fit = card.confirmed(
+            fit,
+            lambda tried: _peak(model, tried, shape, recipe, device),
+            lambda memory: choice(shape, card=dataclasses.replace(found, memory=memory), dense=held),
+        )
     return model, fit
+
+
+def _peak(model: Any, fit: Fit, shape: Shape, recipe: Recipe, device: str) -> int:
+    """Bytes at the peak of a step over a row as long as the fit's, every token learnt, with room for the moments."""
+    import torch
+
+    card.recompute(model, fit.recomputed)
+    ids = [i % shape.words for i in range(PROBE_TOKENS)]
+    number = -(-fit.piece_tokens // PROBE_TOKENS)
+    pieces = Pieces(number * PROBE_TOKENS, 0, device, arithmetic(recipe.precision, device), packs_rows(recipe, device))
+    weights = trainable(model)
+    torch.cuda.reset_peak_memory_stats(device)
+    model.train()
+    try:
+        backward(model, alone([Example(ids, ids)] * number), weights, pieces, Peers())
+    finally:
+        for weight in weights.values():
+            weight.grad = None
+    moments = MOMENT_BYTES[fit.optimiser] * sum(p.numel() for p in weights.values())
+    return int(torch.cuda.max_memory_allocated(device) + moments)
 
 
 def _progress_file(folder: Path) -> Callable[[int, int, str], None]:
@@ -164,6 +202,8 @@ def _finish(folder: Path, run: Run, tokenizer: Any, history: History) -> None:
     best = best_point(history.points)
     weights = trainable(run.model)
     checkpoints.load_weights(checkpoints.folder_of(run.work, best.step), weights)
+    if not hasattr(run.model, "peft_config"):  # a whole model, served as a GPU serves it
+        run.model.to(base_dtype(run.device))
     run.model.save_pretrained(folder / ADAPTER, safe_serialization=True)
     tokenizer.save_pretrained(folder / ADAPTER)
     sizes = {"trainable": sum(p.numel() for p in weights.values()), "total": weights_in(run.model)}
