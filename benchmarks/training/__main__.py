@@ -23,8 +23,9 @@ PACKAGES = ("torch", "triton", "transformers", "peft", "trl", "liger-kernel", "b
 OURS: dict[str, dict[str, Any]] = {
     "metier qlora": {"method": "qlora"},
     "metier qlora, 24 GB, rows of 4,096": {"method": "qlora", "memory_gb": 24, "piece_tokens": 4096},
+    "metier qlora, 12 GB": {"method": "qlora", "memory_gb": 12},
     "metier lora": {"method": "lora"},
-    "metier full": {"method": "full"},
+    "metier full": {"method": "full", "learning_rate": 1e-5},
 }
 PEERS = ("trl", "trl-liger-packing", "unsloth", "unsloth-packing")
 
@@ -58,14 +59,18 @@ def table(lines: list[dict[str, Any]]) -> str:
             out += f"| {line['engine']} | failed | | | {line['failed']} |\n"
             continue
         predicted = line.get("predicted_gib", "")
-        out += f"| {line['engine']} | {line['tokens_per_second']:,} | {line['peak_gib']} | {predicted} | {line['fit']} |\n"
+        out += (
+            f"| {line['engine']} | {line['tokens_per_second']:,} | {line['peak_gib']} | {predicted} | {line['fit']} |\n"
+        )
     return out
 
 
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="folder for the random-weight model; made where missing")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="folder for the random-weight model; made where missing"
+    )
     parser.add_argument("--engine", action="append", choices=[*OURS, *PEERS], help="repeated; all without it")
     parser.add_argument("--output", type=Path, help="JSON with every figure, the machine and the versions")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -75,17 +80,17 @@ def main() -> None:
         return
     import torch
 
+    machine = described(PACKAGES) | {"gpu": torch.cuda.get_device_name(0)}
     make = f"from pathlib import Path; from benchmarks.training.corpus import make_model; make_model(Path({str(given.model)!r}))"
     subprocess.run([sys.executable, "-c", make], check=True)
     lines = []
     for engine in given.engine or [*OURS, *PEERS]:
         lines.append(line_of(engine, given.model))
         print(lines[-1], file=sys.stderr, flush=True)
-    machine = described(PACKAGES) | {"gpu": torch.cuda.get_device_name(0)}
+        if given.output:  # after each engine: the next one may take the machine down
+            given.output.write_text(json.dumps({"machine": machine, "lines": lines}, indent=1) + "\n")
     print(table(lines))
     print(json.dumps(machine))
-    if given.output:
-        given.output.write_text(json.dumps({"machine": machine, "lines": lines}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.training.corpus import token_lists
+from metier.training.card import let_segments_grow
 from metier.training.encoding import Example
 from metier.training.loop import Recipe, Run, train
 from metier.training.model import FullMethod, LoraMethod, QloraMethod
@@ -26,10 +28,13 @@ def run(
     model: Path, method: str, warm: int, steps: int, memory_gb: float = 0, examples: int = 480, **recipe: Any
 ) -> dict[str, Any]:
     """Real tokens a second after `warm` steps, peak memory and what was predicted of it. `memory_gb`: all that may be taken."""
+    let_segments_grow()
     if memory_gb:
         torch.cuda.set_per_process_memory_fraction(memory_gb * 1e9 / torch.cuda.get_device_properties(0).total_memory)
     rows = [Example(ids, ids) for ids in token_lists(examples)]
-    settings = Recipe(**({"epochs": 1, "learning_rate": 1e-4, "batch_tokens": 8192, "checkpoints_per_epoch": 1} | recipe))
+    settings = Recipe(
+        **({"epochs": 1, "learning_rate": 1e-4, "batch_tokens": 8192, "checkpoints_per_epoch": 1} | recipe)
+    )
     longest = max(len(e.ids) for e in rows)
     begun = time.perf_counter()
     trained, fit = prepared(str(model), METHODS[method], settings, "cuda:0", longest)
@@ -52,11 +57,11 @@ def run(
             raise Enough
 
     with tempfile.TemporaryDirectory() as work:
-        given = Run(trained, rows, (), pad=0, work=Path(work), recipe=settings, device="cuda:0", fit=fit, progress=follow)
-        try:
+        given = Run(
+            trained, rows, (), pad=0, work=Path(work), recipe=settings, device="cuda:0", fit=fit, progress=follow
+        )
+        with contextlib.suppress(Enough):
             train(given)
-        except Enough:
-            pass
     took, tokens = marks[-1][0] - marks[0][0], marks[-1][1] - marks[0][1]
     assert fit is not None
     return {

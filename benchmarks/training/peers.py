@@ -33,10 +33,20 @@ def run(engine: str, model: Path, warm: int, steps: int) -> dict[str, Any]:
     packing = SETTINGS[engine].get("packing", False)
     rows = token_lists()
     arguments: dict[str, Any] = {
-        "output_dir": f"/tmp/out-{engine}", "per_device_train_batch_size": PACKED_ROWS if packing else PADDED_ROWS,
-        "max_steps": warm + steps, "learning_rate": 1e-4, "bf16": True, "logging_steps": 1, "save_strategy": "no",
-        "report_to": [], "max_length": LONGEST, "dataloader_num_workers": 2, "seed": 0, **SETTINGS[engine],
-    }  # fmt: skip
+        "output_dir": f"/tmp/out-{engine}",
+        "per_device_train_batch_size": PACKED_ROWS if packing else PADDED_ROWS,
+        "gradient_accumulation_steps": 1,
+        "max_steps": warm + steps,
+        "max_length": LONGEST,
+        "learning_rate": 1e-4,
+        "bf16": True,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": [],
+        "dataloader_num_workers": 2,
+        "seed": 0,
+        **SETTINGS[engine],
+    }
     adapter = None
     columns = {"input_ids": rows}
     if engine.startswith("unsloth"):
@@ -54,7 +64,11 @@ def run(engine: str, model: Path, warm: int, steps: int) -> dict[str, Any]:
         four_bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                                        bnb_4bit_compute_dtype=torch.bfloat16)  # fmt: skip
         loaded = AutoModelForCausalLM.from_pretrained(
-            str(model), dtype=torch.bfloat16, device_map={"": 0}, attn_implementation="sdpa", quantization_config=four_bits
+            str(model),
+            dtype=torch.bfloat16,
+            device_map={"": 0},
+            attn_implementation="sdpa",
+            quantization_config=four_bits,
         )
         adapter = LoraConfig(task_type="CAUSAL_LM", **ADAPTER)
     marks: list[tuple[float, int]] = []
@@ -76,7 +90,11 @@ def run(engine: str, model: Path, warm: int, steps: int) -> dict[str, Any]:
 
     def counted(given: Any, inputs: dict[str, Any], *rest: Any, **named: Any) -> Any:
         mask = inputs.get("attention_mask")
-        real = mask if mask is not None and mask.dim() == 2 else inputs["input_ids"] != trainer.processing_class.pad_token_id
+        real = (
+            mask
+            if mask is not None and mask.dim() == 2
+            else inputs["input_ids"] != trainer.processing_class.pad_token_id
+        )
         seen["tokens"] += int(real.sum())
         return plain(given, inputs, *rest, **named)
 

@@ -107,7 +107,7 @@ def gradient(model, packs, device: str, dtype: torch.dtype | None, rows: bool):
     weights = trainable(model)
     for weight in weights.values():
         weight.grad = None
-    loss = backward(model, packs, weights, Pieces(4096, 0, device, arithmetic, rows), Peers())
+    loss = float(backward(model, packs, weights, Pieces(4096, 0, device, arithmetic, rows), Peers()))
     return loss, torch.cat([w.grad.reshape(-1).float().cpu() for w in weights.values()])
 
 
@@ -122,7 +122,9 @@ def loaded(folder, method, device: str, dense: bool = False):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("method", [LoraMethod(rank=8), QloraMethod(rank=8), FullMethod()], ids=["lora", "qlora", "full"])
+@pytest.mark.parametrize(
+    "method", [LoraMethod(rank=8), QloraMethod(rank=8), FullMethod()], ids=["lora", "qlora", "full"]
+)
 def test_the_fast_path_is_as_near_to_float32_as_the_plain_one(folder, method, shared):
     exact_loss, exact = gradient(loaded(folder, method, "cpu"), alone(examples()), "cpu", None, rows=False)
     model = loaded(folder, method, GPU)
@@ -197,6 +199,8 @@ def test_what_layers_keep_is_what_the_prediction_counts(tmp_path, recomputed):
     gradient(model, texts[:1], GPU, torch.bfloat16, rows=True)  # kernels, and the gradients' own room
     torch.cuda.reset_peak_memory_stats()
     weights = trainable(model)
-    backward(model, texts, weights, Pieces(1 << 14, 0, GPU, lambda: torch.autocast("cuda", torch.bfloat16), True), Peers())
+    backward(
+        model, texts, weights, Pieces(1 << 14, 0, GPU, lambda: torch.autocast("cuda", torch.bfloat16), True), Peers()
+    )
     measured = torch.cuda.max_memory_allocated()
     assert predicted_bytes(Shape.of(str(tmp_path)), method, 1 << 14, recomputed) == pytest.approx(measured, rel=0.1)

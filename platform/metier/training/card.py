@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,11 @@ SIDE = 8192  # of the matrices of the measured product
 REPEATS = 5
 SMALLER = 0.9  # of the memory that a fit predicted, where it turned out to be too much
 ATTEMPTS = 5
+
+
+def let_segments_grow() -> None:
+    """Makes the allocator extend what it holds, before it holds anything: rows of all lengths would cut it to pieces."""
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
 
 
 def measured(device: str) -> Card:
@@ -58,8 +64,9 @@ def confirmed(fit: Fit, step: Callable[[Fit], int], smaller: Callable[[float], F
         try:
             return dataclasses.replace(fit, measured_bytes=step(fit))
         except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            fit = smaller(fit.predicted_bytes * SMALLER)
+            pass  # left before the next attempt: while it is handled, its frames hold what they allocated
+        torch.cuda.empty_cache()
+        fit = smaller(fit.predicted_bytes * SMALLER)
     raise StepError(
         f"training runs out of memory even in rows of {fit.piece_tokens} tokens; something else may use the card"
     )
@@ -71,7 +78,9 @@ def recompute(model: Any, layers: int) -> None:
 
     found = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
     if layers > len(found):
-        raise StepError(f"training: {layers} layers can't be recomputed: transformers does that for {len(found)} of this model")
+        raise StepError(
+            f"training: {layers} layers can't be recomputed: transformers does that for {len(found)} of this model"
+        )
     if layers:
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         base.gradient_checkpointing_enable({"use_reentrant": False})

@@ -109,6 +109,6 @@ def _attention(module: Any, parts: list[Part]) -> Callable[..., Any]:
         )
         window = getattr(module, "sliding_window", getattr(module.config, "sliding_window", None))
         read = attention(rotate(query, cos, sin), rotate(key, cos, sin), value, segments, module.scaling, window)
-        return module.o_proj(read.reshape(hidden_states.shape[:-1] + (-1,))), None
+        return module.o_proj(read.reshape(*hidden_states.shape[:-1], -1)), None
 
     return forward

@@ -94,8 +94,11 @@ class Pieces:
             yield padded([packs[i] for i in piece], self.pad, self.device)
 
 
-def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> float:
-    """Leaves the gradient of the mean loss over all workers' packs in `weights`; gives that loss."""
+def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> Any:
+    """Leaves the gradient of the mean loss over all workers' packs in `weights`; gives that loss, a tensor.
+
+    Whoever asks for its value waits for the device: there is work to be handed to it before.
+    """
     import torch
 
     total = torch.zeros((), device=pieces.device)
@@ -107,7 +110,7 @@ def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces:
         total += loss.detach()
     _share(peers, weights)
     peers.sum_(total)
-    return float(total)
+    return total
 
 
 def _share(peers: Peers, weights: dict[str, Any]) -> None:

@@ -117,9 +117,7 @@ def swiglu(gate: Any, up: Any) -> Any:
 def swiglu_backward(grad: Any, gate: Any, up: Any) -> tuple[Any, Any, Any]:
     """silu(gate) * up once more, written over `grad`; and the gradients by gate and up."""
     by_gate, by_up = torch.empty_like(gate), torch.empty_like(up)
-    _swiglu_backward[(triton.cdiv(gate.numel(), FLAT),)](
-        grad, gate, up, grad, by_gate, by_up, gate.numel(), FLAT=FLAT
-    )
+    _swiglu_backward[(triton.cdiv(gate.numel(), FLAT),)](grad, gate, up, grad, by_gate, by_up, gate.numel(), FLAT=FLAT)
     return grad, by_gate, by_up
 
 
@@ -140,7 +138,9 @@ def _dequantise(packed, absmax, low, step, table, out, blocks, GROUP: tl.constex
 def dequantise(packed: Any, absmax: Any, low: Any, step: Any, table: Any, group: int, out: Any) -> None:
     """Fills `out` with the values behind 4-bit codes, in blocks of 64 (nf4.py says what the tensors hold)."""
     blocks = absmax.numel()
-    _dequantise[(triton.cdiv(blocks, BLOCKS),)](packed, absmax, low, step, table, out, blocks, GROUP=group, BLOCKS=BLOCKS)
+    _dequantise[(triton.cdiv(blocks, BLOCKS),)](
+        packed, absmax, low, step, table, out, blocks, GROUP=group, BLOCKS=BLOCKS
+    )
 
 
 @triton.jit

@@ -21,7 +21,16 @@ from metier.training.batches import epoch_batches
 from metier.training.card import optimiser_of
 from metier.training.encoding import Example
 from metier.training.fit import Fit
-from metier.training.gradient import Peers, Pieces, arithmetic, backward, hidden_states, labels_in, loss_sum, refuse_severed
+from metier.training.gradient import (
+    Peers,
+    Pieces,
+    arithmetic,
+    backward,
+    hidden_states,
+    labels_in,
+    loss_sum,
+    refuse_severed,
+)
 from metier.training.guard import Point, should_stop
 from metier.training.model import Precision, trainable
 from metier.training.packs import Pack, alone, packed
@@ -263,7 +272,7 @@ def _step(run: Run, packs: Sequence[Pack], weights: dict[str, Any], optimiser: A
     torch.nn.utils.clip_grad_norm_(list(weights.values()), run.recipe.max_grad_norm)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    return loss
+    return float(loss)
 
 
 def _refuse_divergence(losses: Sequence[Sequence[float]]) -> None:

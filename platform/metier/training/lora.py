@@ -27,7 +27,9 @@ class Projection:
     scale: float  # of the adapter
 
 
-Factors = Sequence[Any]  # down and up factor of each projection in turn, (rank, inputs) and (outputs, rank), or None twice
+Factors = Sequence[
+    Any
+]  # down and up factor of each projection in turn, (rank, inputs) and (outputs, rank), or None twice
 
 
 def project(x: Any, projections: tuple[Projection, ...], factors: Factors) -> tuple[Any, ...]:
@@ -44,10 +46,10 @@ def gated_mlp(x: Any, projections: tuple[Projection, Projection, Projection], fa
 class _Projections(Function):
     @staticmethod
     def forward(ctx: Any, x: Any, projections: tuple[Projection, ...], *factors: Any) -> tuple[Any, ...]:
-        rows = x.reshape(-1, x.shape[-1])
-        outputs, narrow = _project(rows, projections, factors)
+        rows, lowered = x.reshape(-1, x.shape[-1]), _lowered(factors, x.dtype)
+        outputs, narrow = _project(rows, projections, lowered)
         ctx.projections = projections
-        ctx.save_for_backward(rows, narrow, *factors)
+        ctx.save_for_backward(rows, narrow, *lowered)
         return tuple(y.view(*x.shape[:-1], y.shape[-1]) for y in outputs)
 
     @staticmethod
@@ -62,11 +64,11 @@ class _Projections(Function):
 class _GatedMlp(Function):
     @staticmethod
     def forward(ctx: Any, x: Any, projections: tuple[Projection, ...], *factors: Any) -> Any:
-        rows = x.reshape(-1, x.shape[-1])
-        (gate, up), narrow = _project(rows, projections[:2], factors[:4])
-        (y,), narrow_down = _project(swiglu(gate, up), projections[2:], factors[4:])
+        rows, lowered = x.reshape(-1, x.shape[-1]), _lowered(factors, x.dtype)
+        (gate, up), narrow = _project(rows, projections[:2], lowered[:4])
+        (y,), narrow_down = _project(swiglu(gate, up), projections[2:], lowered[4:])
         ctx.projections = projections
-        ctx.save_for_backward(rows, gate, up, narrow, narrow_down, *factors)
+        ctx.save_for_backward(rows, gate, up, narrow, narrow_down, *lowered)
         return y.view(*x.shape[:-1], y.shape[-1])
 
     @staticmethod
@@ -86,9 +88,14 @@ def _pairs(factors: Factors) -> list[tuple[Any, Any]]:
     return list(zip(factors[0::2], factors[1::2], strict=True))
 
 
-def _downs(factors: Factors, dtype: Any) -> Any | None:
+def _lowered(factors: Factors, dtype: Any) -> list[Any | None]:
+    """The factors as they are computed with; autograd raises their gradients to the factors' own type again."""
+    return [None if factor is None else factor.to(dtype) for factor in factors]
+
+
+def _downs(factors: Factors) -> Any | None:
     """The first factors of all adapters, one below the other."""
-    downs = [down.to(dtype) for down, _ in _pairs(factors) if down is not None]
+    downs = [down for down, _ in _pairs(factors) if down is not None]
     return torch.cat(downs) if downs else None
 
 
@@ -105,14 +112,14 @@ def _parts(factors: Factors) -> list[slice | None]:
 
 def _project(x: Any, projections: Sequence[Projection], factors: Factors) -> tuple[list[Any], Any | None]:
     """The outputs, and the narrow product of x with all first factors."""
-    downs = _downs(factors, x.dtype)
+    downs = _downs(factors)
     narrow = None if downs is None else x @ downs.t()
     outputs = []
     for one, (_, up), part in zip(projections, _pairs(factors), _parts(factors), strict=True):
         weight = one.weight()
         y = x @ weight.t() if one.bias is None else torch.addmm(one.bias, x, weight.t())
         if narrow is not None and part is not None:
-            y.addmm_(narrow[:, part], (up * one.scale).to(x.dtype).t())
+            y.addmm_(narrow[:, part], up.t(), alpha=one.scale)
         outputs.append(y)
     return outputs, narrow
 
@@ -121,7 +128,6 @@ def _back(
     narrow: Any | None, grads: Sequence[Any], projections: Sequence[Projection], factors: Factors, by_input: bool
 ) -> tuple[Any | None, Any | None, list[Any | None]]:
     """The gradient by x, where it is wanted; that by the narrow product; and those by the second factors."""
-    dtype = grads[0].dtype
     by_x, passed = None, torch.empty_like(narrow) if narrow is not None else None
     by_up: list[Any | None] = []
     for one, grad, (_, up), part in zip(projections, grads, _pairs(factors), _parts(factors), strict=True):
@@ -131,10 +137,11 @@ def _back(
         if narrow is None or passed is None or part is None:
             by_up.append(None)
             continue
-        torch.mm(grad, (up * one.scale).to(dtype), out=passed[:, part])
-        by_up.append((grad.t() @ narrow[:, part]).to(up.dtype) * one.scale)
+        mine = passed[:, part]
+        torch.addmm(mine, grad, up, beta=0, alpha=one.scale, out=mine)
+        by_up.append(torch.addmm(up, grad.t(), narrow[:, part], beta=0, alpha=one.scale))
     if by_x is not None and passed is not None:
-        by_x.addmm_(passed, _downs(factors, dtype))
+        by_x.addmm_(passed, _downs(factors))
     return by_x, passed, by_up
 
 
@@ -144,6 +151,6 @@ def _by_factors(x: Any, passed: Any | None, by_up: Sequence[Any | None], factors
         return [None] * len(factors)
     by_downs = passed.t() @ x
     found: list[Any | None] = []
-    for (down, _), part, of_up in zip(_pairs(factors), _parts(factors), by_up, strict=True):
-        found += [None if part is None else by_downs[part].to(down.dtype), of_up]
+    for part, of_up in zip(_parts(factors), by_up, strict=True):
+        found += [None if part is None else by_downs[part], of_up]
     return found

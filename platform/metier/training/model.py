@@ -58,7 +58,9 @@ def autocast_dtype(precision: Precision, device: str) -> Any:
     return torch.bfloat16 if precision == "bfloat16" else None
 
 
-def load_trainable(folder: str, method: LoraMethod | QloraMethod | FullMethod, seed: int, device: str, dense: bool) -> Any:
+def load_trainable(
+    folder: str, method: LoraMethod | QloraMethod | FullMethod, seed: int, device: str, dense: bool
+) -> Any:
     """The model as the method trains it. `dense`: weights that were rounded to 4 bits stay unpacked (nf4.py)."""
     import torch
 

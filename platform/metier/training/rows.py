@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from metier.training.encoding import IGNORED
@@ -62,8 +63,8 @@ def row_of(packs: Sequence[Pack], device: str) -> dict[str, Any]:
     segments = Segments(
         queries=tensor(queries, np.int32),
         keys=tensor(keys, np.int32),
-        longest_queries=max(b - a for a, b in zip(queries, queries[1:], strict=False)),
-        longest_keys=max(b - a for a, b in zip(keys, keys[1:], strict=False)),
+        longest_queries=max(b - a for a, b in pairwise(queries)),
+        longest_keys=max(b - a for a, b in pairwise(keys)),
         places=tensor(places) if shared else None,
     )
     return {

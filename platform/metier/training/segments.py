@@ -35,6 +35,9 @@ def attention(query: Any, key: Any, value: Any, segments: Segments, scale: float
     """
     import torch
 
+    kind = query.device.type
+    if torch.is_autocast_enabled(kind):  # rotary positions of a float32 model leave queries in float32
+        query, key, value = (part.to(torch.get_autocast_dtype(kind)) for part in (query, key, value))
     if segments.places is not None:
         key, value = key[segments.places], value[segments.places]
     if not (query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and query.shape[-1] <= WIDEST_HEAD):
@@ -87,7 +90,13 @@ def attend_by_segments(model: Any) -> None:
 
 
 def _interface(
-    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, segments: Segments | None = None, **settings: Any
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    segments: Segments | None = None,
+    **settings: Any,
 ) -> tuple[Any, None]:
     """transformers' signature: (batch, heads, tokens, width) in, (batch, tokens, heads, width) out."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward

@@ -25,8 +25,8 @@ from metier.records import Message, Question, record_from
 from metier.retrieval.prompt import ABSTENTION
 from metier.training import card, checkpoints
 from metier.training.encoding import Example
-from metier.training.gradient import Peers, Pieces, arithmetic, backward
 from metier.training.fit import MOMENT_BYTES, Fit, Shape, choose
+from metier.training.gradient import Peers, Pieces, arithmetic, backward
 from metier.training.guard import best_point
 from metier.training.loop import DevScore, History, Recipe, Run, packs_rows, train
 from metier.training.model import (
@@ -152,6 +152,7 @@ def prepared(
         optimiser=recipe.optimiser,
     )
     if on_card:
+        card.let_segments_grow()
         shape, found = Shape.of(base), card.measured(device)
         fit = choice(shape, card=found)
     model = load_trainable(base, method, recipe.seed, device, dense=fit is None or fit.dense)

@@ -11,7 +11,9 @@ from metier.training.fit import Fit
 from metier.training.model import load_base
 from tests.fixtures.tiny_model import make_tiny_model
 
-FIT = Fit(piece_tokens=4096, recomputed=0, layers=2, dense=True, optimiser="adamw", predicted_bytes=1000, tokens_per_second=9)
+FIT = Fit(
+    piece_tokens=4096, recomputed=0, layers=2, dense=True, optimiser="adamw", predicted_bytes=1000, tokens_per_second=9
+)
 
 
 def test_a_fit_that_holds_is_kept_with_what_was_measured():

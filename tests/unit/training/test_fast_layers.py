@@ -18,7 +18,10 @@ from tests.fixtures.tiny_model import make_tiny_model
 
 BEGUN = [1, *range(40, 60)]
 EXAMPLES = [
-    *(Example(BEGUN + rest, [IGNORED] * (len(BEGUN) + 1) + rest[1:]) for rest in ([70, 71, 72, 2], [80, 2], [90, 91, 2])),
+    *(
+        Example(BEGUN + rest, [IGNORED] * (len(BEGUN) + 1) + rest[1:])
+        for rest in ([70, 71, 72, 2], [80, 2], [90, 91, 2])
+    ),
     Example([1, 30, 31, 2], [IGNORED, IGNORED, 31, 2]),
     Example([1, 60, 61, 62, 63, 64, 65, 2], [IGNORED] * 4 + [63, 64, 65, 2]),
 ]
@@ -45,7 +48,7 @@ def gradient(model, packs, rows: bool):
     weights = trainable(model)
     for weight in weights.values():
         weight.grad = None
-    loss = backward(model, packs, weights, pieces, Peers())
+    loss = float(backward(model, packs, weights, pieces, Peers()))
     return loss, {name: weight.grad.clone() for name, weight in weights.items()}
 
 
@@ -144,7 +147,12 @@ def test_a_model_with_biases_and_another_family(tmp_path):
 def test_generation_goes_on_as_before(folder):
     model = load(folder, LoraMethod(rank=4)).eval()
     ids = torch.tensor([[1, 30, 31], [2, 2, 1]])
-    settings = {"attention_mask": torch.tensor([[1, 1, 1], [0, 0, 1]]), "max_new_tokens": 8, "do_sample": False, "pad_token_id": 2}
+    settings = {
+        "attention_mask": torch.tensor([[1, 1, 1], [0, 0, 1]]),
+        "max_new_tokens": 8,
+        "do_sample": False,
+        "pad_token_id": 2,
+    }
     expected = model.generate(input_ids=ids, **settings)
     accelerate(model)
     assert torch.equal(model.generate(input_ids=ids, **settings), expected)

@@ -62,11 +62,15 @@ def weights_of(run: Run) -> dict[str, torch.Tensor]:
 def test_rows_without_padding_train_as_padded_ones_do(started):
     """Same steps, as one step holds the whole set; losses and weights then agree."""
     recipe = RECIPE.model_copy(update={"batch_tokens": 10_000, "epochs": 4})
-    model = with_adapter(load_base(started().model.get_base_model().name_or_path, "cpu"), LoraMethod(rank=4), recipe.seed)
+    model = with_adapter(
+        load_base(started().model.get_base_model().name_or_path, "cpu"), LoraMethod(rank=4), recipe.seed
+    )
     plain = started(recipe, "plain", model=model)
     expected = train(plain)
     packed_recipe = recipe.model_copy(update={"packing": "rows"})
-    model = with_adapter(load_base(started().model.get_base_model().name_or_path, "cpu"), LoraMethod(rank=4), recipe.seed)
+    model = with_adapter(
+        load_base(started().model.get_base_model().name_or_path, "cpu"), LoraMethod(rank=4), recipe.seed
+    )
     accelerate(model)
     fast = started(packed_recipe, "fast", model=model)
     history = train(fast)

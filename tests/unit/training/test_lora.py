@@ -17,7 +17,8 @@ def factors(sizes, inputs, ranks):
     """Trainable adapters; None twice where a layer has none."""
     made = []
     for size, rank in zip(sizes, ranks, strict=True):
-        made += [torch.randn(rank, inputs, requires_grad=True), torch.randn(size, rank, requires_grad=True)] if rank else [None, None]
+        shapes = [(rank, inputs), (size, rank)]
+        made += [torch.randn(shape, requires_grad=True) if rank else None for shape in shapes]
     return made
 
 
@@ -83,6 +84,8 @@ def test_weights_may_share_one_buffer():
     x = X.clone().requires_grad_()
     shared = tuple(Projection(unpacked(w), None, 1.0) for w in WEIGHTS[:2])
     apart = tuple(projection(w, None, 1.0) for w in WEIGHTS[:2])
-    both = [torch.autograd.grad(sum(y.sum() for y in project(x, parts, given)), [x, *given]) for parts in (shared, apart)]
+    both = [
+        torch.autograd.grad(sum(y.sum() for y in project(x, parts, given)), [x, *given]) for parts in (shared, apart)
+    ]
     for mine, theirs in zip(*both, strict=True):
         assert torch.equal(mine, theirs)

@@ -58,7 +58,9 @@ def test_layers_that_share_a_workspace_compute_as_with_weights_of_their_own():
     x = torch.randn(5, 64, requires_grad=True)
     expected, got = second(first(x)), small(x)
     torch.testing.assert_close(got, expected)
-    for mine, plain in zip(torch.autograd.grad(got.pow(2).sum(), x), torch.autograd.grad(expected.pow(2).sum(), x), strict=True):
+    for mine, plain in zip(
+        torch.autograd.grad(got.pow(2).sum(), x), torch.autograd.grad(expected.pow(2).sum(), x), strict=True
+    ):
         torch.testing.assert_close(mine, plain)
 
 

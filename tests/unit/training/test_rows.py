@@ -15,7 +15,10 @@ from tests.fixtures.tiny_model import make_tiny_model
 BEGUN = [1, *range(40, 52)]
 RESTS = ([70, 71, 72, 2], [80, 2], [90, 91, 2])
 ALIKE = [Example(BEGUN + rest, [IGNORED] * (len(BEGUN) + 1) + rest[1:]) for rest in RESTS]
-OTHERS = [Example([1, 30, 31, 2], [1, IGNORED, 31, 2]), Example([1, 20, 21, 22, 23, 2], [IGNORED] * 2 + [21, 22, 23, 2])]
+OTHERS = [
+    Example([1, 30, 31, 2], [1, IGNORED, 31, 2]),
+    Example([1, 20, 21, 22, 23, 2], [IGNORED] * 2 + [21, 22, 23, 2]),
+]
 
 
 @given(st.lists(st.integers(1, 30), max_size=40), st.integers(10, 60))
@@ -87,6 +90,8 @@ def test_logits_behind_a_shared_beginning_are_those_of_each_text_alone(model):
 def test_padded_rows_are_read_as_before(model):
     plain = [1, 30, 31, 2]
     with torch.no_grad():
-        whole = model(input_ids=torch.tensor([plain, [1, 5, 2, 2]]), attention_mask=torch.tensor([[1] * 4, [1, 1, 1, 0]]))
+        whole = model(
+            input_ids=torch.tensor([plain, [1, 5, 2, 2]]), attention_mask=torch.tensor([[1] * 4, [1, 1, 1, 0]])
+        )
         short = model(input_ids=torch.tensor([[1, 5, 2]]))
     torch.testing.assert_close(whole.logits[1, :3], short.logits[0], rtol=1e-5, atol=1e-5)

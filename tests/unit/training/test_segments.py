@@ -9,7 +9,9 @@ from metier.training.segments import Segments, _interface, attention
 
 
 def segments(queries: list[int], keys: list[int] | None = None, places: list[int] | None = None) -> Segments:
-    of = [torch.tensor([0, *torch.tensor(lengths).cumsum(0)], dtype=torch.int32) for lengths in (queries, keys or queries)]
+    of = [
+        torch.tensor([0, *torch.tensor(lengths).cumsum(0)], dtype=torch.int32) for lengths in (queries, keys or queries)
+    ]
     return Segments(of[0], of[1], max(queries), max(keys or queries), torch.tensor(places) if places else None)
 
 
