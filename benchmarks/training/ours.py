@@ -14,10 +14,10 @@ from benchmarks.training.corpus import token_lists
 from metier.training.card import let_segments_grow
 from metier.training.encoding import Example
 from metier.training.loop import Recipe, Run, train
-from metier.training.model import FullMethod, LoraMethod, QloraMethod
-from metier.training.worker import prepared
+from metier.training.model import AnyMethod, FullMethod, LoraMethod, QloraMethod
+from metier.training.preparation import prepared
 
-METHODS: dict[str, LoraMethod | QloraMethod | FullMethod] = {
+METHODS: dict[str, AnyMethod] = {
     "lora": LoraMethod(),
     "qlora": QloraMethod(),
     "full": FullMethod(),

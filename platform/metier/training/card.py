@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from metier.errors import StepError
-from metier.training.fit import Card, Fit
+from metier.errors import InputError, StepError
+from metier.training.fit import ADAM_8BIT, Card, Fit
 
 SIDE = 8192  # of the matrices of the measured product
 REPEATS = 5
@@ -72,11 +72,12 @@ def confirmed(fit: Fit, step: Callable[[Fit], int], smaller: Callable[[float], F
     )
 
 
-def recompute(model: Any, layers: int) -> None:
-    """Makes the first `layers` decoder layers keep their input alone and compute the rest twice."""
+def recompute(model: Any, layers: int | None) -> None:
+    """Makes the first `layers` decoder layers keep their input alone and compute the rest twice; None: all of them."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     found = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    layers = len(found) if layers is None else layers
     if layers > len(found):
         raise StepError(
             f"training: {layers} layers can't be recomputed: transformers does that for {len(found)} of this model"
@@ -88,13 +89,15 @@ def recompute(model: Any, layers: int) -> None:
         layer.gradient_checkpointing = number < layers
 
 
-def optimiser_of(fit: Fit | None, weights: list[Any], device: str, learning_rate: float, weight_decay: float) -> Any:
-    """AdamW: torch's, fused on a GPU; or with moments of 8 bits (Dettmers et al. 2022)."""
+def optimiser_of(kind: str, weights: list[Any], device: str, learning_rate: float, weight_decay: float) -> Any:
+    """AdamW: torch's, fused on a GPU; or with moments of 8 bits (`adamw_8bit`, Dettmers et al. 2022), on a GPU only."""
     import torch
 
     settings: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay, "betas": (0.9, 0.999)}
-    if fit is not None and fit.optimiser == "adamw_8bit":
-        from bitsandbytes.optim import AdamW8bit
+    if kind != ADAM_8BIT:
+        return torch.optim.AdamW(weights, fused=device != "cpu" or None, **settings)
+    if device == "cpu":
+        raise InputError("train.optimiser adamw_8bit needs a GPU; leave it at auto")
+    from bitsandbytes.optim import AdamW8bit
 
-        return AdamW8bit(weights, **settings)
-    return torch.optim.AdamW(weights, fused=device != "cpu" or None, **settings)
+    return AdamW8bit(weights, **settings)

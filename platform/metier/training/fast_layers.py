@@ -36,7 +36,7 @@ def _forward_of(module: Any) -> Callable[..., Any] | None:
     if kind in NORMS:
         return None if module.weight.requires_grad else _norm(module)
     if kind in ATTENTIONS:
-        parts = _parts(module, "q_proj", "k_proj", "v_proj")
+        parts = None if module.attention_dropout else _parts(module, "q_proj", "k_proj", "v_proj")
         return _attention(module, parts) if parts else None
     if type(getattr(module, "act_fn", None)).__name__ in SILU:
         parts = _parts(module, "gate_proj", "up_proj", "down_proj")

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from metier.errors import InputError
-from metier.training.model import FullMethod, LoraMethod, QloraMethod
+from metier.training.model import AnyMethod, FullMethod, QloraMethod
 
-Method = LoraMethod | QloraMethod | FullMethod
 HALF, WHOLE = 2, 4  # bytes of a bfloat16 and of a float32
 NF4 = 0.5 + 1 / 64 + 8 / (64 * 256)  # bytes of a weight in 4 bits, with its scales
 HEAD_ROWS = 2048  # of a chunk of logits (head_loss.py)
@@ -42,8 +41,8 @@ class Shape:
     tied: bool
 
     @classmethod
-    def of(cls, folder: str) -> Shape:
-        """From a model folder's config.json. Raises InputError for a model that is no plain decoder."""
+    def of(cls, folder: str) -> Shape | None:
+        """From a model folder's config.json; None for a model that is no plain decoder, whose needs are not known."""
         known = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
         try:
             heads = known["num_attention_heads"]
@@ -58,10 +57,8 @@ class Shape:
                 words=known["vocab_size"],
                 tied=known.get("tie_word_embeddings", False),
             )
-        except KeyError as error:
-            raise InputError(
-                f"{folder}/config.json has no {error}: its need of memory is unknown, so set train.piece_tokens"
-            ) from None
+        except KeyError:
+            return None
 
     @property
     def linear(self) -> int:
@@ -122,7 +119,7 @@ class Fit:
 
 
 def predicted_bytes(
-    shape: Shape, method: Method, tokens: int, recomputed: int, dense: bool = True, optimiser: str = ADAM
+    shape: Shape, method: AnyMethod, tokens: int, recomputed: int, dense: bool = True, optimiser: str = ADAM
 ) -> int:
     """Peak memory of a step whose rows have `tokens` tokens, without what the driver takes."""
     kept = tokens * ((shape.layers - recomputed) * shape.kept + recomputed * HALF * shape.width)
@@ -143,7 +140,7 @@ def predicted_bytes(
     return int(weights + static + kept + max(head, most) + OTHER_BYTES)
 
 
-def seconds(shape: Shape, method: Method, card: Card, tokens: int, recomputed: int, dense: bool) -> float:
+def seconds(shape: Shape, method: AnyMethod, card: Card, tokens: int, recomputed: int, dense: bool) -> float:
     """What a row of `tokens` tokens takes, roughly: products, the passes over memory between them, and unpacking."""
     share = recomputed / shape.layers
     passes = (6 if isinstance(method, FullMethod) else 4) + 2 * share
@@ -155,7 +152,7 @@ def seconds(shape: Shape, method: Method, card: Card, tokens: int, recomputed: i
 
 def choose(
     shape: Shape,
-    method: Method,
+    method: AnyMethod,
     card: Card,
     most_tokens: int,
     longest: int,

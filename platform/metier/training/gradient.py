@@ -48,7 +48,7 @@ def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
     wanted = batch["labels"][:, 1:]
     looked_at = wanted != IGNORED
     head = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_output_embeddings()
-    if "segments" not in batch:
+    if "segments" not in batch or type(head) is not torch.nn.Linear or head.bias is not None:
         return functional.cross_entropy(head(hidden[:, :-1][looked_at]).float(), wanted[looked_at], reduction="sum")
     from metier.training.head_loss import head_loss
 

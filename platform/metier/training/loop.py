@@ -146,8 +146,9 @@ def train(run: Run) -> History:
     ]
     steps = [batch for epoch in plan for batch in epoch]
     weights = trainable(run.model)
+    kind = run.fit.optimiser if run.fit else run.recipe.optimiser
     optimiser = optimiser_of(
-        run.fit, list(weights.values()), run.device, run.recipe.learning_rate, run.recipe.weight_decay
+        kind, list(weights.values()), run.device, run.recipe.learning_rate, run.recipe.weight_decay
     )
     history, done = _resumed(run, weights, optimiser, len(steps))
     marks = _checkpoint_steps(len(plan[0]), len(steps), run.recipe)

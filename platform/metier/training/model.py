@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from metier.config import StageConfig
 from metier.errors import InputError
@@ -12,11 +12,9 @@ from metier.errors import InputError
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-class LoraMethod(StageConfig):
+class Adapters(StageConfig):
     """Low-rank adapters beside frozen weights (Hu et al. 2021)."""
 
-    method: Literal["lora"] = "lora"
-    """Which method."""
     rank: int = Field(16, ge=1, le=1024)
     """Rank of each adapter."""
     alpha: int = Field(32, gt=0, le=4096)
@@ -29,10 +27,17 @@ class LoraMethod(StageConfig):
     """Names of the layers that get an adapter; empty: all linear layers but the output."""
 
 
-class QloraMethod(LoraMethod):
+class LoraMethod(Adapters):
+    """Adapters beside weights in the base's precision."""
+
+    method: Literal["lora"] = "lora"
+    """Which method."""
+
+
+class QloraMethod(Adapters):
     """Adapters beside weights that are rounded to 4 bits, NF4 with double quantisation (Dettmers et al. 2023)."""
 
-    method: Literal["qlora"] = "qlora"  # type: ignore[assignment]  # the tag of the union
+    method: Literal["qlora"] = "qlora"
     """Which method."""
 
 
@@ -43,7 +48,17 @@ class FullMethod(StageConfig):
     """Which method."""
 
 
-Method = Annotated[LoraMethod | QloraMethod | FullMethod, Field(discriminator="method")]
+def _tag(value: Any) -> Any:
+    return value.get("method", "lora") if isinstance(value, dict) else getattr(value, "method", None)
+
+
+Method = Annotated[
+    Annotated[LoraMethod, Tag("lora")] | Annotated[QloraMethod, Tag("qlora")] | Annotated[FullMethod, Tag("full")],
+    Discriminator(_tag),
+]
+
+
+AnyMethod = LoraMethod | QloraMethod | FullMethod
 
 
 def autocast_dtype(precision: Precision, device: str) -> Any:
@@ -58,9 +73,7 @@ def autocast_dtype(precision: Precision, device: str) -> Any:
     return torch.bfloat16 if precision == "bfloat16" else None
 
 
-def load_trainable(
-    folder: str, method: LoraMethod | QloraMethod | FullMethod, seed: int, device: str, dense: bool
-) -> Any:
+def load_trainable(folder: str, method: AnyMethod, seed: int, device: str, dense: bool) -> Any:
     """The model as the method trains it. `dense`: weights that were rounded to 4 bits stay unpacked (nf4.py)."""
     import torch
 
@@ -93,7 +106,7 @@ def load_base(folder: str, device: str, dtype: Any = None) -> Any:
     return model.to(device)
 
 
-def with_adapter(base: Any, method: LoraMethod, seed: int) -> Any:
+def with_adapter(base: Any, method: Adapters, seed: int) -> Any:
     """The base with fresh adapters. Raises InputError when the targets match no layer."""
     import torch
     from peft import LoraConfig, get_peft_model

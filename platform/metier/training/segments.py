@@ -105,7 +105,9 @@ def _interface(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     for unknown in ("dropout", "softcap", "s_aux"):
         if settings.get(unknown):
-            raise StepError(f"training: this model's attention has {unknown}, which packed rows cannot have")
+            raise StepError(
+                f"training: this model's attention has {unknown}, which rows cannot have; set train.packing to padded"
+            )
     scale = settings.get("scaling") or query.shape[-1] ** -0.5
     rows = (one[0].transpose(0, 1) for one in (query, key, value))
     return attention(*rows, segments, scale, settings.get("sliding_window"))[None], None

@@ -11,7 +11,6 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +22,17 @@ from metier.inference.protocol import Request
 from metier.inference.transformers_engine import TransformersGenerator, load_tokenizer
 from metier.records import Message, Question, record_from
 from metier.retrieval.prompt import ABSTENTION
-from metier.training import card, checkpoints
+from metier.training import checkpoints
 from metier.training.encoding import Example
-from metier.training.fit import MOMENT_BYTES, Fit, Shape, choose
-from metier.training.gradient import Peers, Pieces, arithmetic, backward
+from metier.training.gradient import Peers
 from metier.training.guard import best_point
-from metier.training.loop import DevScore, History, Recipe, Run, packs_rows, train
-from metier.training.model import (
-    FullMethod,
-    LoraMethod,
-    Method,
-    QloraMethod,
-    base_dtype,
-    load_trainable,
-    trainable,
-    weights_in,
-)
-from metier.training.packs import alone
+from metier.training.loop import DevScore, History, Recipe, Run, train
+from metier.training.model import AnyMethod, Method, base_dtype, trainable, weights_in
+from metier.training.preparation import prepared
 
 JOB, TRAIN, VALIDATION, DEV = "job.json", "train.jsonl", "validation.jsonl", "dev.jsonl"
 CHECKPOINTS, PROGRESS, RESULT, ADAPTER = "checkpoints", "progress.jsonl", "result.json", "adapter"
 DEV_BATCH_ROWS = 16
-PROBE_TOKENS = 256  # of an example in the step that confirms a fit
 
 
 def write_rows(path: Path, rows: Iterable[Any]) -> None:
@@ -127,67 +115,10 @@ def _work(folder: Path, peers: Peers, device: str) -> None:
         _finish(folder, run, tokenizer, history)
 
 
-def method_of(tree: dict[str, Any]) -> LoraMethod | QloraMethod | FullMethod:
+def method_of(tree: dict[str, Any]) -> AnyMethod:
     """The method that a JSON tree describes."""
-    found: LoraMethod | QloraMethod | FullMethod = TypeAdapter(Method).validate_python(tree)
+    found: AnyMethod = TypeAdapter(Method).validate_python(tree)
     return found
-
-
-def prepared(
-    base: str,
-    method: LoraMethod | QloraMethod | FullMethod,
-    recipe: Recipe,
-    device: str,
-    longest: int,
-    workers: int = 1,
-) -> tuple[Any, Fit | None]:
-    """The model, ready to be trained, and how it fits the card; None on a CPU. `longest`: tokens of the longest example."""
-    fit, on_card = None, device != "cpu"
-    choice: Callable[..., Fit] = partial(
-        choose,
-        method=method,
-        most_tokens=recipe.piece_tokens or max(1, recipe.batch_tokens // workers),
-        longest=max(longest, recipe.piece_tokens, min(recipe.pack_tokens, recipe.batch_tokens)),
-        checkpointing=recipe.checkpointing,
-        optimiser=recipe.optimiser,
-    )
-    if on_card:
-        card.let_segments_grow()
-        shape, found = Shape.of(base), card.measured(device)
-        fit = choice(shape, card=found)
-    model = load_trainable(base, method, recipe.seed, device, dense=fit is None or fit.dense)
-    if packs_rows(recipe, device):
-        from metier.training.fast_layers import accelerate
-
-        accelerate(model)
-    if fit is not None:
-        held = fit.dense
-        fit = card.confirmed(
-            fit,
-            lambda tried: _peak(model, tried, shape, recipe, device),
-            lambda memory: choice(shape, card=dataclasses.replace(found, memory=memory), dense=held),
-        )
-    return model, fit
-
-
-def _peak(model: Any, fit: Fit, shape: Shape, recipe: Recipe, device: str) -> int:
-    """Bytes at the peak of a step over a row as long as the fit's, every token learnt, with room for the moments."""
-    import torch
-
-    card.recompute(model, fit.recomputed)
-    ids = [i % shape.words for i in range(PROBE_TOKENS)]
-    number = -(-fit.piece_tokens // PROBE_TOKENS)
-    pieces = Pieces(number * PROBE_TOKENS, 0, device, arithmetic(recipe.precision, device), packs_rows(recipe, device))
-    weights = trainable(model)
-    torch.cuda.reset_peak_memory_stats(device)
-    model.train()
-    try:
-        backward(model, alone([Example(ids, ids)] * number), weights, pieces, Peers())
-    finally:
-        for weight in weights.values():
-            weight.grad = None
-    moments = MOMENT_BYTES[fit.optimiser] * sum(p.numel() for p in weights.values())
-    return int(torch.cuda.max_memory_allocated(device) + moments)
 
 
 def _progress_file(folder: Path) -> Callable[[int, int, str], None]:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from metier.errors import StepError
+from metier.errors import InputError, StepError
 from metier.training.card import confirmed, optimiser_of, recompute
 from metier.training.fit import Fit
 from metier.training.model import load_base
@@ -41,13 +41,16 @@ def test_a_card_that_others_fill_ends_training_with_the_cause():
 
 def test_the_first_layers_are_recomputed_and_can_be_fewer_again(tmp_path):
     model = load_base(str(make_tiny_model(tmp_path, ["some text"])), "cpu")
-    for number in (2, 1, 0):
+    for number in (2, 1, 0, None):
         recompute(model, number)
-        assert [layer.gradient_checkpointing for layer in model.model.layers] == [i < number for i in range(2)]
+        layers = 2 if number is None else number
+        assert [layer.gradient_checkpointing for layer in model.model.layers] == [i < layers for i in range(2)]
     with pytest.raises(StepError, match="3 layers can't be recomputed.* for 2 of this model"):
         recompute(model, 3)
 
 
 def test_the_optimiser_on_a_processor_is_torch_s_own():
     weight = torch.nn.Parameter(torch.zeros(2))
-    assert type(optimiser_of(None, [weight], "cpu", 1e-3, 0.0)) is torch.optim.AdamW
+    assert type(optimiser_of("auto", [weight], "cpu", 1e-3, 0.0)) is torch.optim.AdamW
+    with pytest.raises(InputError, match="adamw_8bit needs a GPU"):
+        optimiser_of("adamw_8bit", [weight], "cpu", 1e-3, 0.0)

@@ -56,6 +56,7 @@ METHODS = {
     "lora": LoraMethod(rank=4),
     "rslora": LoraMethod(rank=4, rslora=True, alpha=3),
     "few targets": LoraMethod(rank=4, targets=("q_proj", "v_proj", "down_proj")),
+    "output too": LoraMethod(rank=4, targets=("q_proj", "lm_head")),
     "qlora": QloraMethod(rank=4),
     "full": FullMethod(),
 }
@@ -86,6 +87,14 @@ def test_what_is_more_than_a_plain_adapter_stays_as_it_is(folder, method):
     model = load(folder, method)
     accelerate(model)
     assert not {"LlamaMLP", "Linear"} & {type(m).__name__ for m in model.modules() if "forward" in vars(m)}
+
+
+def test_attention_with_dropout_stays_as_it_is(folder):
+    model = load(folder, LoraMethod(rank=4))
+    for layer in model.get_base_model().model.layers:
+        layer.self_attn.attention_dropout = 0.1
+    accelerate(model)
+    assert "LlamaAttention" not in {type(m).__name__ for m in model.modules() if "forward" in vars(m)}
 
 
 def test_layers_that_are_computed_twice_have_the_same_gradient(folder):

@@ -27,8 +27,7 @@ def test_a_shape_is_read_from_the_model_s_own_file(tmp_path):
     assert LLAMA_8B.adapters(16) == 41_943_040  # PEFT's count for all linear layers
     del known["intermediate_size"]
     (tmp_path / "config.json").write_text(json.dumps(known))
-    with pytest.raises(InputError, match=r"config\.json has no 'intermediate_size'.*set train\.piece_tokens"):
-        Shape.of(str(tmp_path))
+    assert Shape.of(str(tmp_path)) is None
 
 
 def test_a_large_card_recomputes_nothing_and_unpacks_4_bit_weights_once():
