@@ -109,5 +109,5 @@ def _interface(
                 f"training: this model's attention has {unknown}, which rows cannot have; set train.packing to padded"
             )
     scale = settings.get("scaling") or query.shape[-1] ** -0.5
-    rows = (one[0].transpose(0, 1) for one in (query, key, value))
-    return attention(*rows, segments, scale, settings.get("sliding_window"))[None], None
+    query, key, value = (one[0].transpose(0, 1) for one in (query, key, value))
+    return attention(query, key, value, segments, scale, settings.get("sliding_window"))[None], None
