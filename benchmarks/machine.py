@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 PACKAGES = ("numpy", "numba", "pyarrow", "ray", "datasketch", "rensa", "daft", "datatrove", "py-data-juicer", "xxhash")
 
 
-def described() -> dict[str, Any]:
+def described(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Date, processor, cores, memory, Python and the versions of the packages that are compared."""
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     model = next((line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")), "")
     versions = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -10,7 +10,7 @@ from metier.errors import InputError
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.manifest import Counts
 from metier.models import ModelSource, resolve
-from metier.training.merge import merge
+from metier.training.merge import is_adapter, merge
 
 MODEL, NUMBERS = "model", "merge.json"
 
@@ -20,9 +20,9 @@ class Config(StageConfig):
 
 
 def adapter_folder(location: str) -> Path:
-    """The adapter inside the train stage's output, or the folder itself. Raises InputError where there is none."""
+    """What was trained, inside the train stage's output or the folder itself. Raises InputError where there is none."""
     for folder in (Path(location) / "adapter", Path(location)):
-        if (folder / "adapter_config.json").exists():
+        if is_adapter(folder) or (folder / "config.json").exists():
             return folder
     raise InputError(f"adapter {location}: the folder holds no adapter_config.json; give the output of train")
 

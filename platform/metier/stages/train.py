@@ -1,4 +1,9 @@
-"""Trains the adapter on the blended dialogues, watched by validation loss and a dev exam at each checkpoint."""
+"""Trains on the blended dialogues, watched by validation loss and a dev exam at each checkpoint.
+
+An adapter by default: beside weights in full precision, or in 4 bits (`qlora`: an 8B model in 24 GB); or all weights (`full`).
+On a GPU the rows, the layers that are computed twice and the optimiser follow from the card's own memory and speed; what was
+chosen, predicted and measured stands in verdict.json.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +32,8 @@ from metier.training import worker
 from metier.training.encoding import Example, encode
 from metier.training.guard import verdict
 from metier.training.loop import History, Recipe
-from metier.training.model import LoraMethod
+from metier.training.merge import is_adapter
+from metier.training.model import LoraMethod, Method
 
 TOO_LONG = "too_long"
 HISTORY, VERDICT = "history.json", "verdict.json"
@@ -36,7 +42,7 @@ HISTORY, VERDICT = "history.json", "verdict.json"
 class Config(Recipe):
     """Method, recipe and watch."""
 
-    method: LoraMethod = LoraMethod()
+    method: Method = LoraMethod()
     """Which weights are trained."""
     max_tokens: int = Field(1024, ge=16, le=131_072)
     """Longer dialogues are rejected, never cut."""
@@ -131,7 +137,8 @@ def run(context: Context[Config]) -> Counts:
 def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any], train: list[Example]) -> None:
     history = History.from_json(result["history"])
     shutil.copytree(folder / worker.ADAPTER, context.output.path(worker.ADAPTER))
-    _without_paths(context.output.path(worker.ADAPTER) / "adapter_config.json")
+    if is_adapter(context.output.path(worker.ADAPTER)):
+        _without_paths(context.output.path(worker.ADAPTER) / "adapter_config.json")
     (context.output.path(worker.ADAPTER) / "README.md").unlink(missing_ok=True)
     context.output.json(HISTORY, history.as_json())
     tokens = sum(len(e.ids) for e in train)
@@ -142,6 +149,7 @@ def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any
         "trainable": result["trainable"],
         "total": result["total"],
         "tokens_per_epoch": tokens,
+        "fit": result["fit"],
     }
     context.output.json(VERDICT, summary)
 
@@ -158,8 +166,8 @@ def _without_paths(file: Path) -> None:
 
 STAGE = Stage(
     name="train",
-    revision=3,
-    summary="Trains a LoRA adapter on Ray Train, with a dev exam at each checkpoint.",
+    revision=4,
+    summary="Trains an adapter (LoRA, QLoRA) or all weights on Ray Train, with a dev exam at each checkpoint.",
     config=Config,
     inputs={
         "dialogues": Input("the blend: its table `kept` trains, its table `validation` is held out", record=Dialogue),
@@ -169,7 +177,7 @@ STAGE = Stage(
         "base": Input("base model: a name, a folder or a hub id", opens=ModelSource),
     },
     outputs={
-        "adapter": "the best checkpoint",
+        "adapter": "the best checkpoint; after full training the whole model",
         HISTORY: "losses and checkpoints",
         VERDICT: "what happened, in words",
         "kept": Dialogue,  # what was trained on; the counts hold the validation dialogues too

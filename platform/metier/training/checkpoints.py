@@ -49,7 +49,7 @@ def _moments(weights: dict[str, Any], optimiser: Any) -> dict[str, Any]:
     found = {"random": torch.get_rng_state()}
     for name, parameter in weights.items():
         for key, value in optimiser.state.get(parameter, {}).items():
-            found[f"{key}:{name}"] = value.detach().cpu().contiguous()
+            found[f"{key}:{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
     return found
 
 
@@ -91,6 +91,8 @@ def restore(folder: Path, weights: dict[str, Any], optimiser: Any) -> dict[str, 
         parts = {key.split(":", 1)[0]: value for key, value in saved.items() if key.split(":", 1)[1] == name}
         if parts:
             step = {"step": parts.pop("step")} if "step" in parts else {}  # a counter stays on the CPU
+            if step and not step["step"].is_floating_point():  # bitsandbytes counts in plain numbers
+                step = {"step": int(step["step"])}
             optimiser.state[parameter] = step | {key: value.to(parameter.device) for key, value in parts.items()}
     state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
     return state

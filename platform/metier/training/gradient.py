@@ -7,15 +7,17 @@ saved.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from metier.errors import StepError
 from metier.training.batches import cut
 from metier.training.encoding import IGNORED
+from metier.training.model import Precision, autocast_dtype
 from metier.training.packs import Pack, padded
+from metier.training.rows import row_of, shared_out
 
 
 @dataclass(frozen=True)
@@ -27,29 +29,48 @@ class Peers:
     sum_: Callable[[Any], None] = lambda tensor: None
 
 
+def hidden_states(model: Any, batch: dict[str, Any]) -> Any:
+    """What the decoder makes of a batch, before the output layer: (rows, tokens, width)."""
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inputs = {name: part for name, part in batch.items() if name != "labels"}
+    return causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
+
+
 def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
     """Summed cross entropy over the labels of a batch; logits are made at those places alone.
 
     Equal to the loss over all logits: a token's logits depend on its own hidden state only.
     """
+    import torch
     import torch.nn.functional as functional
 
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = causal.get_decoder()(
-        input_ids=batch["input_ids"],
-        position_ids=batch["position_ids"],
-        attention_mask=batch["attention_mask"],
-        use_cache=False,
-    ).last_hidden_state
+    hidden = hidden_states(model, batch)
     wanted = batch["labels"][:, 1:]
     looked_at = wanted != IGNORED
-    logits = causal.get_output_embeddings()(hidden[:, :-1][looked_at])
-    return functional.cross_entropy(logits.float(), wanted[looked_at], reduction="sum")
+    head = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_output_embeddings()
+    if "segments" not in batch or type(head) is not torch.nn.Linear or head.bias is not None:
+        return functional.cross_entropy(head(hidden[:, :-1][looked_at]).float(), wanted[looked_at], reduction="sum")
+    from metier.training.head_loss import head_loss
+
+    kind = hidden.device.type
+    if torch.is_autocast_enabled(kind):  # weights in float32 leave the residual stream in float32
+        hidden = hidden.to(torch.get_autocast_dtype(kind))
+    return head_loss(hidden[:, :-1][looked_at], head.weight, wanted[looked_at])
 
 
 def labels_in(packs: Sequence[Pack]) -> int:
     """Tokens that the loss of these packs covers: the first token of a text has nothing to be predicted from."""
     return sum(label != IGNORED for pack in packs for e in pack.examples for label in e.labels[1:])
+
+
+def arithmetic(precision: Precision, device: str) -> Callable[[], AbstractContextManager[Any]]:
+    """What makes the context in which a precision computes on a device."""
+    import torch
+
+    dtype = autocast_dtype(precision, device)
+    if dtype is None:
+        return nullcontext
+    return lambda: torch.autocast(device.split(":")[0], dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -60,16 +81,24 @@ class Pieces:
     pad: int
     device: str
     arithmetic: Callable[[], AbstractContextManager[Any]]
+    rows: bool = False  # a piece is one row without padding
 
-    def of(self, packs: Sequence[Pack]) -> list[dict[str, Any]]:
-        """Padded tensors, each of at most `tokens` tokens or a single pack."""
+    def of(self, packs: Sequence[Pack]) -> Iterator[dict[str, Any]]:
+        """Tensors, each of at most `tokens` tokens or a single pack; made one by one, while a GPU is busy with the last."""
         lengths = [p.tokens for p in packs]
+        if self.rows:
+            yield from (row_of([packs[i] for i in row], self.device) for row in shared_out(lengths, self.tokens))
+            return
         order = sorted(range(len(packs)), key=lambda i: (lengths[i], i))
-        return [padded([packs[i] for i in piece], self.pad, self.device) for piece in cut(order, lengths, self.tokens)]
+        for piece in cut(order, lengths, self.tokens):
+            yield padded([packs[i] for i in piece], self.pad, self.device)
 
 
-def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> float:
-    """Leaves the gradient of the mean loss over all workers' packs in `weights`; gives that loss."""
+def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> Any:
+    """Leaves the gradient of the mean loss over all workers' packs in `weights`; gives that loss, a tensor.
+
+    Whoever asks for its value waits for the device: there is work to be handed to it before.
+    """
     import torch
 
     total = torch.zeros((), device=pieces.device)
@@ -81,7 +110,7 @@ def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces:
         total += loss.detach()
     _share(peers, weights)
     peers.sum_(total)
-    return float(total)
+    return total
 
 
 def _share(peers: Peers, weights: dict[str, Any]) -> None:

@@ -5,13 +5,12 @@ Nothing here knows Ray; `metier.execution.training` starts one loop a worker.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,13 +18,25 @@ from metier.config import StageConfig
 from metier.errors import StepError
 from metier.training import checkpoints
 from metier.training.batches import epoch_batches
+from metier.training.card import optimiser_of
 from metier.training.encoding import Example
-from metier.training.gradient import Peers, Pieces, backward, labels_in, loss_sum, refuse_severed
+from metier.training.fit import Fit
+from metier.training.gradient import (
+    Peers,
+    Pieces,
+    arithmetic,
+    backward,
+    hidden_states,
+    labels_in,
+    loss_sum,
+    refuse_severed,
+)
 from metier.training.guard import Point, should_stop
-from metier.training.model import Precision, autocast_dtype, trainable
+from metier.training.model import Precision, trainable
 from metier.training.packs import Pack, alone, packed
 
 CPU_PIECE_TOKENS = 1024  # faster a token than larger pieces there, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
+SAME_STATES = 0.1  # relative distance: bfloat16 rounds in every layer (0.02 of 32), another text's tokens change all
 SAME_LOSS = 0.01  # relative: bfloat16 rounds, a wrong mask shows far more
 RECENT = 10  # steps: one step may hold a single short answer that nobody could guess
 SPIKE = 2.0  # recent steps whose mean loss is this many times that of the first ones are divergence
@@ -50,7 +61,14 @@ class Recipe(StageConfig):
     pack_tokens: int = Field(1024, ge=16, le=10_000_000)
     """Examples that begin alike are joined up to this length, and their beginning is computed once."""
     piece_tokens: int = Field(0, ge=0, le=10_000_000)
-    """Tokens computed at once: a step is worked off in such pieces to spare memory; 0: 1,024 on a CPU, all on a GPU."""
+    """Tokens computed at once: a step is worked off in such pieces to spare memory; 0: 1,024 on a CPU, on a GPU what fits."""
+    packing: Literal["auto", "padded", "rows"] = "auto"
+    """`rows`: a piece is one row without padding, in which no example sees another; `padded`: an example or a pack is a
+    row; `auto`: rows on a GPU, padded on a CPU, where they are as fast."""
+    checkpointing: Literal["auto", "none", "full"] = "auto"
+    """Layers computed twice to spare memory on a GPU; `auto`: as few as the card's memory wants."""
+    optimiser: Literal["auto", "adamw", "adamw_8bit"] = "auto"
+    """`adamw_8bit` keeps its moments in 8 bits (GPU only); `auto`: only where nothing else fits."""
     checkpoints_per_epoch: int = Field(2, ge=1, le=1000)
     """How often validation loss and dev exam are taken, and the state saved."""
     patience: int = Field(0, ge=0, le=100)
@@ -82,9 +100,20 @@ class Run:
     work: Path
     recipe: Recipe
     device: str = "cpu"
+    fit: Fit | None = None  # to a GPU
     peers: Peers = field(default_factory=Peers)
     dev_exam: Callable[[Any], DevScore] | None = None
     progress: Callable[[int, int, str], None] = lambda done, total, what: None
+
+    @property
+    def rows(self) -> bool:
+        """Whether pieces are rows without padding."""
+        return packs_rows(self.recipe, self.device)
+
+
+def packs_rows(recipe: Recipe, device: str) -> bool:
+    """Whether this recipe packs rows on that device."""
+    return recipe.packing == "rows" or (recipe.packing == "auto" and device != "cpu")
 
 
 @dataclass
@@ -107,17 +136,19 @@ class History:
 
 def train(run: Run) -> History:
     """Trains to the end, or on from the newest checkpoint in `run.work`. Raises StepError where training is not sound."""
-    import torch
-
     packs, held_out = _packs(run)
     if not labels_in(packs):
         raise StepError("training: no token of the training set carries a label, so the loss would cover nothing")
     lengths = [p.tokens for p in packs]
-    plan = [epoch_batches(lengths, run.recipe.batch_tokens, run.recipe.seed, e) for e in range(run.recipe.epochs)]
+    plan = [
+        epoch_batches(lengths, run.recipe.batch_tokens, run.recipe.seed, epoch, padded=not run.rows)
+        for epoch in range(run.recipe.epochs)
+    ]
     steps = [batch for epoch in plan for batch in epoch]
     weights = trainable(run.model)
-    optimiser = torch.optim.AdamW(
-        list(weights.values()), lr=run.recipe.learning_rate, weight_decay=run.recipe.weight_decay, betas=(0.9, 0.999)
+    kind = run.fit.optimiser if run.fit else run.recipe.optimiser
+    optimiser = optimiser_of(
+        kind, list(weights.values()), run.device, run.recipe.learning_rate, run.recipe.weight_decay
     )
     history, done = _resumed(run, weights, optimiser, len(steps))
     marks = _checkpoint_steps(len(plan[0]), len(steps), run.recipe)
@@ -145,6 +176,8 @@ def _packs(run: Run) -> tuple[list[Pack], list[Pack]]:
     """
     most = run.recipe.pack_tokens
     packs, held_out = packed(run.train, most), packed(run.validation, most)
+    if run.rows:
+        _refuse_mixed_rows(run, packs)
     sharing = [p for p in (*packs, *held_out) if p.shared]
     if not sharing:
         return packs, held_out
@@ -156,6 +189,26 @@ def _packs(run: Run) -> tuple[list[Pack], list[Pack]]:
     if all(math.isclose(shared, apart, rel_tol=SAME_LOSS) for shared, apart in losses):
         return packs, held_out
     return alone(run.train), alone(run.validation)
+
+
+def _refuse_mixed_rows(run: Run, packs: Sequence[Pack]) -> None:
+    """Refuses rows in which examples see each other: a model whose layers don't ask who may see whom (a recurrence)."""
+    import torch
+
+    few = sorted(alone([pack.examples[0] for pack in packs[:3]]), key=lambda p: -p.tokens)  # as they stand in a row
+    pieces = dataclasses.replace(_pieces(run), tokens=sum(p.tokens for p in few))
+    run.model.eval()
+    with torch.no_grad(), pieces.arithmetic():
+        together = torch.cat([hidden_states(run.model, row)[0] for row in pieces.of(few)])
+        padded_rows = dataclasses.replace(pieces, rows=False)
+        apart = torch.cat([hidden_states(run.model, row)[0] for one in few for row in padded_rows.of([one])])
+    run.model.train()
+    off = float((together - apart).float().norm() / apart.float().norm())
+    if not off < SAME_STATES:
+        raise StepError(
+            f"training: in one row with others an example's states are {off:.0%} off those that it has by itself: this model "
+            "lets examples see each other; set train.packing to padded"
+        )
 
 
 def _loss(run: Run, packs: Sequence[Pack]) -> float:
@@ -200,16 +253,13 @@ def _schedule(step: int, total: int, warmup_share: float) -> float:
 
 
 def _pieces(run: Run) -> Pieces:
-    import torch
-
-    dtype = autocast_dtype(run.recipe.precision, run.device)
-    kind = run.device.split(":")[0]
-    whole = CPU_PIECE_TOKENS if kind == "cpu" else run.recipe.batch_tokens
+    whole = CPU_PIECE_TOKENS if run.device == "cpu" else run.recipe.batch_tokens
     return Pieces(
-        tokens=run.recipe.piece_tokens or whole,
+        tokens=run.recipe.piece_tokens or (run.fit.piece_tokens if run.fit else whole),
         pad=run.pad,
         device=run.device,
-        arithmetic=lambda: torch.autocast(kind, dtype=dtype) if dtype is not None else contextlib.nullcontext(),
+        arithmetic=arithmetic(run.recipe.precision, run.device),
+        rows=run.rows,
     )
 
 
@@ -223,7 +273,7 @@ def _step(run: Run, packs: Sequence[Pack], weights: dict[str, Any], optimiser: A
     torch.nn.utils.clip_grad_norm_(list(weights.values()), run.recipe.max_grad_norm)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    return loss
+    return float(loss)
 
 
 def _refuse_divergence(losses: Sequence[Sequence[float]]) -> None:

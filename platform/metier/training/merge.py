@@ -32,11 +32,11 @@ class Merged:
 def merge(base: Path, adapter: Path, output: Path) -> Merged:
     """Writes the merged model in the base's full precision, with the adapter's tokenizer and chat template.
 
-    Raises InputError when the adapter is of another base, StepError when merging changed the answers, or when the
-    adapter changes nothing.
+    A folder with a whole model, as full training leaves it, has nothing to be merged: it is compared and copied. Raises
+    InputError when the adapter is of another base, StepError when merging changed the answers, or when the adapter
+    changes nothing.
     """
     import torch
-    from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     plain: Any = AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32, use_safetensors=True)
@@ -44,14 +44,16 @@ def merge(base: Path, adapter: Path, output: Path) -> Merged:
     _refuse_foreign(adapter, len(tokenizer), plain)
     probes = [torch.tensor([tokenizer(text)["input_ids"]]) for text in PROBES]
     before = _logits(plain, probes)
-    try:
-        adapted = PeftModel.from_pretrained(plain, str(adapter))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"adapter {adapter} does not fit the base {base}: {str(error).splitlines()[0]}") from None
-    beside = _logits(adapted, probes)
-    layers = sum(hasattr(part, "lora_A") for part in adapted.modules())
-    merged = adapted.merge_and_unload()
-    inside = _logits(merged, probes)
+    if is_adapter(adapter):
+        adapted = _adapted(plain, base, adapter)
+        beside = _logits(adapted, probes)
+        layers = sum(hasattr(part, "lora_A") for part in adapted.modules())
+        merged = adapted.merge_and_unload()
+        inside = _logits(merged, probes)
+    else:
+        merged = AutoModelForCausalLM.from_pretrained(str(adapter), dtype=torch.float32, use_safetensors=True)
+        layers, inside = 0, _logits(merged, probes)
+        beside = inside
     found = Merged(
         from_adapter=_difference(inside, beside),
         from_base=_difference(inside, before),
@@ -64,6 +66,20 @@ def merge(base: Path, adapter: Path, output: Path) -> Merged:
     if (base / "generation_config.json").exists():
         shutil.copy(base / "generation_config.json", output)
     return found
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds a PEFT adapter; full training leaves a whole model."""
+    return (folder / "adapter_config.json").exists()
+
+
+def _adapted(plain: Any, base: Path, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(plain, str(adapter))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"adapter {adapter} does not fit the base {base}: {str(error).splitlines()[0]}") from None
 
 
 def refuse_unsound(found: Merged) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from metier.config import StageConfig
 from metier.errors import InputError
@@ -12,24 +12,53 @@ from metier.errors import InputError
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-class LoraMethod(StageConfig):
+class Adapters(StageConfig):
     """Low-rank adapters beside frozen weights (Hu et al. 2021)."""
 
-    method: Literal["lora"] = "lora"
-    """Which method."""
     rank: int = Field(16, ge=1, le=1024)
     """Rank of each adapter."""
     alpha: int = Field(32, gt=0, le=4096)
     """Scale: the adapter counts alpha / rank times (alpha / sqrt(rank) with rslora)."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Dropout before the adapter."""
+    """Dropout before the adapter. On a GPU training is fastest without."""
     rslora: bool = False
     """Rank-stabilised scale (Kalajdzievski 2023)."""
     targets: tuple[str, ...] = ()
     """Names of the layers that get an adapter; empty: all linear layers but the output."""
 
 
-Method = LoraMethod  # a tagged union, once there is a second method
+class LoraMethod(Adapters):
+    """Adapters beside weights in the base's precision."""
+
+    method: Literal["lora"] = "lora"
+    """Which method."""
+
+
+class QloraMethod(Adapters):
+    """Adapters beside weights that are rounded to 4 bits, NF4 with double quantisation (Dettmers et al. 2023)."""
+
+    method: Literal["qlora"] = "qlora"
+    """Which method."""
+
+
+class FullMethod(StageConfig):
+    """All weights, kept in float32."""
+
+    method: Literal["full"] = "full"
+    """Which method."""
+
+
+def _tag(value: Any) -> Any:
+    return value.get("method", "lora") if isinstance(value, dict) else getattr(value, "method", None)
+
+
+Method = Annotated[
+    Annotated[LoraMethod, Tag("lora")] | Annotated[QloraMethod, Tag("qlora")] | Annotated[FullMethod, Tag("full")],
+    Discriminator(_tag),
+]
+
+
+AnyMethod = LoraMethod | QloraMethod | FullMethod
 
 
 def autocast_dtype(precision: Precision, device: str) -> Any:
@@ -44,20 +73,40 @@ def autocast_dtype(precision: Precision, device: str) -> Any:
     return torch.bfloat16 if precision == "bfloat16" else None
 
 
-def load_base(folder: str, device: str) -> Any:
-    """The base model: float32 on a CPU, bfloat16 on a GPU, from safetensors only."""
+def load_trainable(folder: str, method: AnyMethod, seed: int, device: str, dense: bool) -> Any:
+    """The model as the method trains it. `dense`: weights that were rounded to 4 bits stay unpacked (nf4.py)."""
     import torch
+
+    if isinstance(method, FullMethod):
+        return load_base(folder, device, torch.float32)
+    if not isinstance(method, QloraMethod):
+        return with_adapter(load_base(folder, device), method, seed)
+    from metier.training.nf4 import quantise_base
+
+    model = with_adapter(load_base(folder, "cpu", base_dtype(device)), method, seed)
+    quantise_base(model, device, dense)  # layer by layer: the device never holds the unrounded model
+    return model.to(device)
+
+
+def base_dtype(device: str) -> Any:
+    """How frozen weights are kept: float32 on a CPU, bfloat16 on a GPU."""
+    import torch
+
+    return torch.float32 if device == "cpu" else torch.bfloat16
+
+
+def load_base(folder: str, device: str, dtype: Any = None) -> Any:
+    """The base model from safetensors only, in `dtype` or as the device keeps frozen weights."""
     from transformers import AutoModelForCausalLM
 
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
     model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, use_safetensors=True, attn_implementation="sdpa"
+        folder, dtype=dtype or base_dtype(device), use_safetensors=True, attn_implementation="sdpa"
     )
     model.config.use_cache = False
     return model.to(device)
 
 
-def with_adapter(base: Any, method: Method, seed: int) -> Any:
+def with_adapter(base: Any, method: Adapters, seed: int) -> Any:
     """The base with fresh adapters. Raises InputError when the targets match no layer."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -85,3 +134,9 @@ def with_adapter(base: Any, method: Method, seed: int) -> Any:
 def trainable(model: Any) -> dict[str, Any]:
     """The trainable parameters by name, in a fixed order."""
     return {name: p for name, p in sorted(model.named_parameters()) if p.requires_grad}
+
+
+def weights_in(model: Any) -> int:
+    """How many weights a model has, those in 4 bits included."""
+    packed = (m for m in model.modules() if type(m).__name__ == "Nf4Linear")
+    return sum(p.numel() for p in model.parameters()) + sum(m.in_features * m.out_features for m in packed)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from metier.errors import MetierError
 from metier.evaluation.graders import grade
 from metier.inference.protocol import Request
@@ -25,7 +27,8 @@ from metier.training.encoding import Example
 from metier.training.gradient import Peers
 from metier.training.guard import best_point
 from metier.training.loop import DevScore, History, Recipe, Run, train
-from metier.training.model import LoraMethod, load_base, trainable, with_adapter
+from metier.training.model import AnyMethod, Method, base_dtype, trainable, weights_in
+from metier.training.preparation import prepared
 
 JOB, TRAIN, VALIDATION, DEV = "job.json", "train.jsonl", "validation.jsonl", "dev.jsonl"
 CHECKPOINTS, PROGRESS, RESULT, ADAPTER = "checkpoints", "progress.jsonl", "result.json", "adapter"
@@ -87,18 +90,21 @@ def work(folder: Path, peers: Peers, device: str) -> None:
 
 def _work(folder: Path, peers: Peers, device: str) -> None:
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    recipe, method = Recipe(**job["recipe"]), LoraMethod(**job["method"])
+    recipe = Recipe(**job["recipe"])
     tokenizer = load_tokenizer(job["base"])
-    model = with_adapter(load_base(job["base"], device), method, recipe.seed)
+    examples, held_out = ([Example(**row) for row in _rows(folder / name)] for name in (TRAIN, VALIDATION))
+    longest = max((len(e.ids) for e in (*examples, *held_out)), default=0)
+    model, fit = prepared(job["base"], method_of(job["method"]), recipe, device, longest, peers.world)
     questions = _dev_questions(folder / DEV)
     run = Run(
         model=model,
-        train=[Example(**row) for row in _rows(folder / TRAIN)],
-        validation=[Example(**row) for row in _rows(folder / VALIDATION)],
+        train=examples,
+        validation=held_out,
         pad=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
         work=folder / CHECKPOINTS,
         recipe=recipe,
         device=device,
+        fit=fit,
         peers=peers,
         dev_exam=dev_exam(questions, tokenizer, job["dev_max_tokens"]) if questions else None,
         progress=_progress_file(folder) if peers.rank == 0 else lambda done, total, what: None,
@@ -107,6 +113,12 @@ def _work(folder: Path, peers: Peers, device: str) -> None:
     history = train(run)
     if peers.rank == 0:
         _finish(folder, run, tokenizer, history)
+
+
+def method_of(tree: dict[str, Any]) -> AnyMethod:
+    """The method that a JSON tree describes."""
+    found: AnyMethod = TypeAdapter(Method).validate_python(tree)
+    return found
 
 
 def _progress_file(folder: Path) -> Callable[[int, int, str], None]:
@@ -122,13 +134,13 @@ def _finish(folder: Path, run: Run, tokenizer: Any, history: History) -> None:
     best = best_point(history.points)
     weights = trainable(run.model)
     checkpoints.load_weights(checkpoints.folder_of(run.work, best.step), weights)
+    if not hasattr(run.model, "peft_config"):  # a whole model, served as a GPU serves it
+        run.model.to(base_dtype(run.device))
     run.model.save_pretrained(folder / ADAPTER, safe_serialization=True)
     tokenizer.save_pretrained(folder / ADAPTER)
-    sizes = {
-        "trainable": sum(p.numel() for p in weights.values()),
-        "total": sum(p.numel() for p in run.model.parameters()),
-    }
-    result = {"history": history.as_json(), "best_step": best.step} | sizes
+    sizes = {"trainable": sum(p.numel() for p in weights.values()), "total": weights_in(run.model)}
+    fit = run.fit.as_json() if run.fit else None
+    result = {"history": history.as_json(), "best_step": best.step, "fit": fit} | sizes
     partial = folder / (RESULT + ".partial")
     partial.write_text(json.dumps(result), encoding="utf-8")
     partial.rename(folder / RESULT)

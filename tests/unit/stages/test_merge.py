@@ -42,6 +42,20 @@ def test_the_adapter_may_be_trains_output_or_a_plain_folder(base, adapter, tmp_p
     assert resolve(made.location) == str(made.path("model"))
 
 
+def test_a_whole_model_as_full_training_leaves_it_is_taken_over(base, tmp_path):
+    trained = load_base(str(base), "cpu")
+    with torch.no_grad():
+        trained.model.norm.weight.mul_(1.5)
+    trained.save_pretrained(tmp_path / "train" / "adapter")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "train" / "adapter")
+    given = {"adapter": PathSource(str(tmp_path / "train")), "base": ModelSource(str(base))}
+    made = run_alone(merge.STAGE, merge.Config(), tmp_path / "merged", **given)
+    numbers = made.json("merge.json")
+    assert (numbers["from_adapter"], numbers["layers"]) == (0, 0)
+    kept = load_base(resolve(made.location), "cpu")
+    assert torch.equal(kept.model.norm.weight, trained.model.norm.weight)
+
+
 def test_the_same_adapter_gives_the_same_artifact(base, adapter, tmp_path):
     given = {"adapter": PathSource(str(adapter)), "base": ModelSource(str(base))}
     one = run_alone(merge.STAGE, merge.Config(), tmp_path / "one", **given)

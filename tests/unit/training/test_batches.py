@@ -16,6 +16,16 @@ def test_every_pack_comes_once_and_steps_stay_within_their_tokens(lengths, batch
         assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= batch_tokens
 
 
+@given(LENGTHS, st.integers(16, 1000))
+def test_without_padding_a_step_is_full_by_the_sum_of_its_lengths(lengths, batch_tokens):
+    batches = epoch_batches(lengths, batch_tokens, seed=0, epoch=0, padded=False)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    filled = [sum(lengths[i] for i in batch) for batch in batches]
+    assert all(len(batch) == 1 or tokens <= batch_tokens for batch, tokens in zip(batches, filled, strict=True))
+    for tokens, following in zip(filled, batches[1:], strict=False):
+        assert tokens + lengths[following[0]] > batch_tokens
+
+
 def test_the_order_follows_from_seed_and_epoch():
     lengths = [20 + i % 50 for i in range(100)]
     first = epoch_batches(lengths, 512, seed=1, epoch=0)

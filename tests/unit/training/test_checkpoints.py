@@ -39,6 +39,19 @@ def test_weights_moments_random_state_and_position_come_back(moved, tmp_path):
         assert all(torch.equal(state[key], other[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
 
 
+def test_an_optimiser_that_counts_in_plain_numbers_gets_one_back(moved, tmp_path):
+    """As bitsandbytes' 8-bit AdamW does, whose moments are bytes."""
+    weights, optimiser = moved
+    for weight in weights.values():
+        optimiser.state[weight] = {"step": 3, "state1": torch.arange(4, dtype=torch.uint8)}
+    folder = checkpoints.save(tmp_path, 7, weights, optimiser, {"step": 7})
+    others, other_optimiser = fresh()
+    checkpoints.restore(folder, others, other_optimiser)
+    for weight in others.values():
+        state = other_optimiser.state[weight]
+        assert (type(state["step"]), state["step"], state["state1"].tolist()) == (int, 3, [0, 1, 2, 3])
+
+
 def test_only_the_newest_keeps_the_optimiser_but_all_keep_their_weights(moved, tmp_path):
     for step in (1, 2, 3):
         checkpoints.save(tmp_path, step, *moved, {"step": step})

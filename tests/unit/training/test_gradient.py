@@ -44,7 +44,7 @@ def gradient(model, examples, tokens: int = 1000, peers: Peers | None = None):
     weights = trainable(model)
     for weight in weights.values():
         weight.grad = None
-    loss = backward(model, examples, weights, pieces(tokens), peers or Peers())
+    loss = float(backward(model, examples, weights, pieces(tokens), peers or Peers()))
     return loss, {name: weight.grad.clone() for name, weight in weights.items()}
 
 

@@ -10,6 +10,7 @@ import torch
 from metier.errors import StepError
 from metier.training import checkpoints
 from metier.training.encoding import IGNORED, Example
+from metier.training.fast_layers import accelerate
 from metier.training.loop import DevScore, Recipe, Run, _packs, _refuse_divergence, train
 from metier.training.model import LoraMethod, load_base, trainable, with_adapter
 from tests.fixtures.tiny_model import make_tiny_model
@@ -56,6 +57,38 @@ def started(folder, tmp_path):
 
 def weights_of(run: Run) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in trainable(run.model).items()}
+
+
+def test_rows_without_padding_train_as_padded_ones_do(started):
+    """Same steps, as one step holds the whole set; losses and weights then agree."""
+    recipe = RECIPE.model_copy(update={"batch_tokens": 10_000, "epochs": 4})
+    model = with_adapter(
+        load_base(started().model.get_base_model().name_or_path, "cpu"), LoraMethod(rank=4), recipe.seed
+    )
+    plain = started(recipe, "plain", model=model)
+    expected = train(plain)
+    packed_recipe = recipe.model_copy(update={"packing": "rows"})
+    model = with_adapter(
+        load_base(started().model.get_base_model().name_or_path, "cpu"), LoraMethod(rank=4), recipe.seed
+    )
+    accelerate(model)
+    fast = started(packed_recipe, "fast", model=model)
+    history = train(fast)
+    assert [step for step, _ in history.losses] == [step for step, _ in expected.losses]
+    for (_, mine), (_, theirs) in zip(history.losses, expected.losses, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4)
+    assert history.points[-1].val_loss == pytest.approx(expected.points[-1].val_loss, rel=1e-4)
+    assert history.losses[-1][1] < history.losses[0][1]
+
+
+def test_a_model_that_mixes_the_texts_of_a_row_is_refused(started):
+    run = started(RECIPE.model_copy(update={"packing": "rows"}), train=examples(12))
+    accelerate(run.model)
+    layer = run.model.get_base_model().model.layers[0]
+    plain = layer.forward
+    layer.forward = lambda hidden, **settings: plain(hidden.cumsum(1) if "segments" in settings else hidden, **settings)
+    with pytest.raises(StepError, match=r"lets examples see each other; set train\.packing to padded"):
+        train(run)
 
 
 def test_training_lowers_both_losses(started):

@@ -2,9 +2,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from metier.errors import InputError
-from metier.training.model import LoraMethod, autocast_dtype, load_base, trainable, with_adapter
+from metier.training.model import (
+    FullMethod,
+    LoraMethod,
+    Method,
+    QloraMethod,
+    autocast_dtype,
+    load_base,
+    trainable,
+    with_adapter,
+)
 from tests.fixtures.tiny_model import make_tiny_model
 
 
@@ -42,6 +52,25 @@ def test_the_base_is_float32_on_a_processor_and_frozen(folder):
     assert {p.dtype for p in base.parameters()} == {torch.float32}
     adapted = with_adapter(base, LoraMethod(rank=4), seed=0)
     assert not any(p.requires_grad for name, p in adapted.named_parameters() if "lora_" not in name)
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        ({"rank": 8}, LoraMethod(rank=8)),  # as files say it that name no method
+        ({"method": "qlora", "rank": 8}, QloraMethod(rank=8)),
+        ({"method": "full"}, FullMethod()),
+    ],
+)
+def test_a_method_is_told_by_its_name_and_lora_by_none(tree, expected):
+    assert TypeAdapter(Method).validate_python(tree) == expected
+    assert TypeAdapter(Method).validate_python(expected.model_dump()) == expected
+
+
+@pytest.mark.parametrize("tree", [{"method": "qlorra"}, {"method": "full", "rank": 8}, {"ranc": 8}])
+def test_an_unknown_method_or_another_method_s_setting_is_refused(tree):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Method).validate_python(tree)
 
 
 @pytest.mark.parametrize(

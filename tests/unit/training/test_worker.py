@@ -12,6 +12,7 @@ from metier.retrieval.prompt import ABSTENTION, prompt_messages
 from metier.training import checkpoints, worker
 from metier.training.encoding import Example
 from metier.training.gradient import Peers
+from metier.training.model import FullMethod, QloraMethod
 from tests.fixtures.tiny_model import make_tiny_model
 from tests.fixtures.training_job import make_job
 
@@ -39,6 +40,32 @@ def test_a_job_leaves_the_best_adapter_with_its_tokenizer(base, tmp_path):
     saved = load_file(folder / worker.ADAPTER / "adapter_model.safetensors")
     assert sorted(float(v.sum()) for v in kept.values()) == sorted(float(v.sum()) for v in saved.values())
     PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), folder / worker.ADAPTER)
+
+
+@pytest.mark.parametrize("packing", ["padded", "rows"])
+def test_an_adapter_beside_4_bit_weights_loads_onto_the_full_base(base, tmp_path, packing):
+    from peft import PeftModel
+
+    folder = make_job(tmp_path / "job", base, method=QloraMethod(rank=4), packing=packing)
+    worker.work(folder, Peers(), "cpu")
+    made = result(folder)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    assert made["total"] == sum(p.numel() for p in plain.parameters()) + made["trainable"]
+    assert made["fit"] is None
+    PeftModel.from_pretrained(plain, folder / worker.ADAPTER)
+
+
+def test_full_training_leaves_a_whole_model(base, tmp_path):
+    folder = make_job(tmp_path / "job", base, method=FullMethod(), learning_rate=1e-3)
+    worker.work(folder, Peers(), "cpu")
+    made = result(folder)
+    assert made["trainable"] == made["total"]
+    trained = AutoModelForCausalLM.from_pretrained(folder / worker.ADAPTER, dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    moved = [float((a - b).detach().abs().max()) for a, b in zip(trained.parameters(), plain.parameters(), strict=True)]
+    assert min(moved) > 0
+    history = made["history"]["losses"]
+    assert history[-1][1] < history[0][1]
 
 
 def test_each_checkpoint_carries_validation_loss_and_dev_exam(base, tmp_path):

@@ -1,0 +1,103 @@
+"""The card under training: measured, never assumed; and a fit put into force and proved on it by one step."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+from metier.errors import InputError, StepError
+from metier.training.fit import ADAM_8BIT, Card, Fit
+
+SIDE = 8192  # of the matrices of the measured product
+REPEATS = 5
+SMALLER = 0.9  # of the memory that a fit predicted, where it turned out to be too much
+ATTEMPTS = 5
+
+
+def let_segments_grow() -> None:
+    """Makes the allocator extend what it holds, before it holds anything: rows of all lengths would cut it to pieces."""
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+
+
+def measured(device: str) -> Card:
+    """Memory that this process may take, and what the device does a second. Takes 0.1 s and 0.4 GB for a moment."""
+    import torch
+
+    index = torch.device(device).index or 0
+    free, total = torch.cuda.mem_get_info(index)
+    mine = torch.cuda.memory_reserved(index)
+    allowed = torch.cuda.get_per_process_memory_fraction(index) * total
+    left = torch.randn(SIDE, SIDE, dtype=torch.bfloat16, device=device)
+    right, out = torch.randn_like(left), torch.empty_like(left)
+    product = _seconds(lambda: torch.mm(left, right, out=out))
+    copy = _seconds(lambda: out.copy_(left))
+    return Card(
+        memory=min(free + mine, allowed),
+        flops=2 * SIDE**3 / product,
+        bandwidth=2 * left.nbytes / copy,
+    )
+
+
+def _seconds(work: Any) -> float:
+    import torch
+
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    work()
+    start.record()
+    for _ in range(REPEATS):
+        work()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1000 / REPEATS
+
+
+def confirmed(fit: Fit, step: Callable[[Fit], int], smaller: Callable[[float], Fit]) -> Fit:
+    """The fit with the peak memory that `step` found, or the first smaller one under which it does not run out of memory.
+
+    `step` computes as the fit says and gives the bytes of its peak; `smaller` makes a fit for so many bytes.
+    """
+    import torch
+
+    for _ in range(ATTEMPTS):
+        try:
+            return dataclasses.replace(fit, measured_bytes=step(fit))
+        except torch.OutOfMemoryError:
+            pass  # left before the next attempt: while it is handled, its frames hold what they allocated
+        torch.cuda.empty_cache()
+        fit = smaller(fit.predicted_bytes * SMALLER)
+    raise StepError(
+        f"training runs out of memory even in rows of {fit.piece_tokens} tokens; something else may use the card"
+    )
+
+
+def recompute(model: Any, layers: int | None) -> None:
+    """Makes the first `layers` decoder layers keep their input alone and compute the rest twice; None: all of them."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    found = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    layers = len(found) if layers is None else layers
+    if layers > len(found):
+        raise StepError(
+            f"training: {layers} layers can't be recomputed: transformers does that for {len(found)} of this model"
+        )
+    if layers:
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        base.gradient_checkpointing_enable({"use_reentrant": False})
+    for number, layer in enumerate(found):
+        layer.gradient_checkpointing = number < layers
+
+
+def optimiser_of(kind: str, weights: list[Any], device: str, learning_rate: float, weight_decay: float) -> Any:
+    """AdamW: torch's, fused on a GPU; or with moments of 8 bits (`adamw_8bit`, Dettmers et al. 2022), on a GPU only."""
+    import torch
+
+    settings: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay, "betas": (0.9, 0.999)}
+    if kind != ADAM_8BIT:
+        return torch.optim.AdamW(weights, fused=device != "cpu" or None, **settings)
+    if device == "cpu":
+        raise InputError("train.optimiser adamw_8bit needs a GPU; leave it at auto")
+    from bitsandbytes.optim import AdamW8bit
+
+    return AdamW8bit(weights, **settings)
