@@ -23,13 +23,13 @@ def test_loss_and_gradients_are_those_of_the_whole_logits(monkeypatch, trained, 
 
 
 def test_in_bfloat16_the_gradient_keeps_the_scale_of_the_mean():
-    """1 / 1001 rounded to bfloat16 would be off by 0.2 % in every gradient."""
+    """1 / 817 rounded to bfloat16 would be off by 0.3 % in every gradient."""
     torch.manual_seed(0)
     hidden, weight = torch.randn(64, 16).bfloat16().requires_grad_(), torch.randn(50, 16).bfloat16()
     targets = torch.randint(50, (64,))
     (whole,) = torch.autograd.grad(head_loss.head_loss(hidden, weight, targets), hidden)
-    (mean,) = torch.autograd.grad(head_loss.head_loss(hidden, weight, targets) / 1001, hidden)
-    assert float((mean.float() * 1001).norm() / whole.float().norm()) == pytest.approx(1, abs=5e-4)
+    (mean,) = torch.autograd.grad(head_loss.head_loss(hidden, weight, targets) / 817, hidden)
+    assert float((mean.float() * 817).norm() / whole.float().norm()) == pytest.approx(1, abs=1e-3)
 
 
 def test_an_empty_batch_costs_nothing_and_has_a_gradient():
