@@ -171,11 +171,11 @@ def test_a_table_with_a_column_missing_too_many_or_of_another_type_is_refused(tm
             table.write_text(json.dumps(one) + "\n")
         return refused("stage", "deduplicate", "--input", table, "--output", tmp_path / "out")
 
-    where = f"pairs{suffix}, row 1:"
+    columns = "pairs.parquet:" if suffix == ".parquet" else "pairs.jsonl, row 1:"  # Parquet's are those of every row
     without = {name: value for name, value in row.items() if name != "messages"}
-    assert f"{where} column messages is missing (columns of a Dialogue: " in said_of(without)
-    assert f"{where} unknown column 'colour'" in said_of(row | {"colour": "red"})
-    assert f"{where} task is int, not str" in said_of(row | {"task": 5})
+    assert f"{columns} column messages is missing (columns of a Dialogue: " in said_of(without)
+    assert f"{columns} unknown column 'colour'" in said_of(row | {"colour": "red"})
+    assert f"pairs{suffix}, row 1: task is int, not str" in said_of(row | {"task": 5})
     assert not (tmp_path / "out").exists()
 
 
