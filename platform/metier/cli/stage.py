@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 import yaml
@@ -283,10 +283,31 @@ def _settings(model: type[StageConfig], prefix: str) -> list[tuple[str, str, str
     rows = []
     for key, field in model.model_fields.items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, StageConfig):
-            rows += _settings(kind, f"{prefix}{key}.")
+        members = _members(kind)
+        if members:
+            rows += _of_any(members, f"{prefix}{key}.")
             continue
         default = "needed" if field.is_required() else str(field.get_default(call_default_factory=True))
         name = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "").replace("metier.", "")
         rows.append((prefix + key, name, default, " ".join((field.description or "").split())))
     return rows
+
+
+def _members(kind: Any) -> list[type[StageConfig]]:
+    """The config that a field holds, or all that it may hold."""
+    if isinstance(kind, type):
+        return [kind] if issubclass(kind, StageConfig) else []
+    return [member for part in get_args(kind) for member in _members(part)]
+
+
+def _of_any(members: list[type[StageConfig]], prefix: str) -> list[tuple[str, str, str, str]]:
+    """The settings of all members of a union, each once; where types differ, as tags do, all of them."""
+    rows: dict[str, tuple[str, str, str, str]] = {}
+    for member in members:
+        for name, kind, default, about in _settings(member, prefix):
+            known = rows.get(name)
+            if known is None:
+                rows[name] = (name, kind, default, about)
+            elif kind not in known[1].split(" | "):
+                rows[name] = (name, f"{known[1]} | {kind}", *known[2:])
+    return list(rows.values())

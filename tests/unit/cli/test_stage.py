@@ -44,7 +44,7 @@ def test_the_list_shows_every_stage_and_every_setting_uncut():
     shown = metier("stage", "--list").out
     words = set(shown.split())
     assert set(STAGES) <= words
-    assert {"keep_distinct_identifiers", "teacher.engine", "unanswerable_per_document", "method.rank"} <= words
+    assert {"keep_distinct_identifiers", "teacher.engine.engine", "unanswerable_per_document", "method.rank"} <= words
     assert metier("stage").out == shown
 
 
