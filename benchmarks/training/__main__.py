@@ -1,6 +1,6 @@
 """Training an 8B model on one GPU: Metier's loop beside its peers, on the same token lists in the same run.
 
-    python -m benchmarks.training --model /tmp/llama8b --output training.json
+    python -m benchmarks.training --model llama-8b --output training.json
 
 Real tokens a second: padding never counts. Each engine runs in a process of its own. The peers need their own packages
 (requirements/gpu-peers.in); without them `--engine` chooses ours.

@@ -285,7 +285,7 @@ def _settings(model: type[StageConfig], prefix: str) -> list[tuple[str, str, str
         kind = field.annotation
         members = _members(kind)
         if members:
-            rows += _of_any(members, f"{prefix}{key}.")
+            rows += _of_any(members, f"{prefix}{key}.", " ".join((field.description or "").split()))
             continue
         default = "needed" if field.is_required() else str(field.get_default(call_default_factory=True))
         name = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "").replace("metier.", "")
@@ -300,8 +300,8 @@ def _members(kind: Any) -> list[type[StageConfig]]:
     return [member for part in get_args(kind) for member in _members(part)]
 
 
-def _of_any(members: list[type[StageConfig]], prefix: str) -> list[tuple[str, str, str, str]]:
-    """The settings of all members of a union, each once; where types differ, as tags do, all of them."""
+def _of_any(members: list[type[StageConfig]], prefix: str, choice: str) -> list[tuple[str, str, str, str]]:
+    """The settings of all members of a union, each once; where types differ, as tags do, all of them, and what is chosen."""
     rows: dict[str, tuple[str, str, str, str]] = {}
     for member in members:
         for name, kind, default, about in _settings(member, prefix):
@@ -309,5 +309,5 @@ def _of_any(members: list[type[StageConfig]], prefix: str) -> list[tuple[str, st
             if known is None:
                 rows[name] = (name, kind, default, about)
             elif kind not in known[1].split(" | "):
-                rows[name] = (name, f"{known[1]} | {kind}", *known[2:])
+                rows[name] = (name, f"{known[1]} | {kind}", known[2], choice)
     return list(rows.values())
