@@ -72,7 +72,8 @@ _OPPOSITES = {
 BOUNDS = {"bound", "span"}  # with other values two rules, not a contradiction
 ADVERBS = {"order", "frequency", *BOUNDS}  # a denial near them is of something else, unless it is adjacent
 _NOT = r"(?:not|never|no longer|no|cannot|nor|neither|hardly|without)"
-_DENIAL = re.compile(rf"\b{_NOT}\b|n[’']t\b|\bnon(?=-)", re.I)
+_PROPERTY = r"non-(?:negative|positive|zero|empty|null|blank)\b"  # of a value: it denies nothing
+_DENIAL = re.compile(rf"\b{_NOT}\b|n[’']t\b|\b(?!{_PROPERTY})non(?=-)", re.I)
 # A "not" that denies nothing of the main clause: a contrast, a relative clause without a subject of its own, an idiom.
 _IDIOM = re.compile(
     r"\bnot only\b|\b(?:no|not) (?:later|earlier|more|less|fewer) than\b|\bno doubt\b|\bwhether or not\b"

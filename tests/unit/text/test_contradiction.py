@@ -61,6 +61,7 @@ def test_these_exclude_each_other(a, b, why):
         ("Entry is allowed if the visitor is over 18 years.", "Entry is allowed if the distance is over 2 km."),
         ("Entry is allowed if the visitor is over 18 years.", "Entry is forbidden."),
         ("A trial is not successful.", "A trial is unsuccessful."),
+        ("It is a non-negative integer.", "It is an integer."),
         ("An electronic form is enough for a lease.", "An electronic form is not enough for a will."),
     ],
 )
