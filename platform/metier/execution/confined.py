@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 MEGABYTE = 1_000_000
 OUT_OF_MEMORY = 71  # the exit code of a child that says so
-ATTEMPTS = 2  # a child may be killed for what another process did
+ATTEMPTS = 2  # a child may be killed for what another process did, or be full of what it did before
 
 T = TypeVar("T")
 
@@ -48,11 +48,12 @@ def confined(function: Callable[..., T], *arguments: Any, seconds: int, megabyte
         try:
             child.connection.send((function, arguments, seconds, megabytes))
             result, error = child.connection.recv()
+            child.served += 1
             break
         except (EOFError, ConnectionError):
             _child.cache_clear()
             stopped = _explained(child.process.wait(), seconds, megabytes)
-            if stopped.reason != "crashed" or attempt == ATTEMPTS:
+            if attempt == ATTEMPTS or (stopped.reason != "crashed" and not child.served):
                 raise stopped from None
         except BaseException:  # an interrupted call: its answer must not be taken for the next one's
             _child.cache_clear()
@@ -68,6 +69,7 @@ class _Child:
     """A process that waits for calls."""
 
     def __init__(self) -> None:
+        self.served = 0  # calls
         self.connection, theirs = Pipe()
         with contextlib.closing(theirs):
             # -P: a file beside the user's data must not take the place of a module

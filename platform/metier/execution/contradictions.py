@@ -176,7 +176,9 @@ def _claims(table: pa.Table, rows: np.ndarray) -> dict[int, Claim]:
 
 
 def _closest(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: (-row["closeness"], row["first"], row["second"]))[:most]
+    """The closest pairs, each once, as a table may hold a row twice."""
+    each = {(row["first"], row["second"]): row for row in sorted(rows, key=lambda row: row["closeness"])}
+    return sorted(each.values(), key=lambda row: (-row["closeness"], row["first"], row["second"]))[:most]
 
 
 def chosen(most: int, slices: int, *parts: pa.Table) -> tuple[pa.Table, ...]:

@@ -167,12 +167,15 @@ def _mapped(folder: Path, number: int | None, piece: Chunk, kind: type[A], opera
     return _write(folder, number, piece.rows, into, found)
 
 
-def map_items(context: Context[Any], items: Sequence[A], operator: Operator[A, B], into: type[B]) -> Counts:
+def map_items(
+    context: Context[Any], items: Sequence[A], operator: Operator[A, B], into: type[B], most: int = 0
+) -> Counts:
     """The same over a plain list, such as files to be read, always on workers. What an item gives counts as read.
 
-    An item that gives nothing counts as one that was read and lost.
+    An item that gives nothing counts as one that was read and lost. `most`: items whose rows a worker may hold at once; 0: as
+    many as a batch has rows.
     """
-    each = max(1, min(context.resources.batch_rows, math.ceil(len(items) / PARTS)))
+    each = max(1, min(most or context.resources.batch_rows, math.ceil(len(items) / PARTS)))
     slices = [items[at : at + each] for at in range(0, len(items), each)]
     tasks = OnCluster(context.resources.cpus)
     shared = tasks.share(operator)

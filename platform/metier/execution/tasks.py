@@ -6,9 +6,12 @@ or Arrow tables: Ray may run it again when a worker or a node dies, and gives wh
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
+
+from metier.errors import MetierError
 
 Handle = Any
 """What stands for a result that may not be there yet; may be an argument of another call."""
@@ -66,13 +69,19 @@ class OnCluster:
         return ray.put(value)
 
     def results(self, handles: Iterable[Handle]) -> Iterator[Any]:
-        """See Tasks. An error is raised as the function raised it."""
+        """See Tasks. An error is raised as the function raised it, and what was not waited for is cancelled."""
         import ray
 
-        for handle in handles:
+        waiting = collections.deque(handles)
+        while waiting:
+            handle = waiting.popleft()  # not held any longer: Ray frees what nobody holds
             try:
                 yield ray.get(handle)
             except ray.exceptions.RayTaskError as error:
+                for other in waiting:
+                    ray.cancel(other)
+                if not isinstance(error.cause, MetierError):  # ours say all in their words
+                    error.cause.add_note(str(error))  # where in the worker: that does not travel with the cause
                 raise error.cause from None
 
 

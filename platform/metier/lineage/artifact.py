@@ -127,9 +127,13 @@ class Writer:
 
     def _entries(self) -> list[FileEntry]:
         entries = []
+        tables = {name.split("/")[0] for name in self._shards}
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
             name = path.relative_to(self.folder).as_posix()
             if name.split("/")[0] == WORK or name.startswith(RECEIPT):
+                continue
+            if name.split("/")[0] in tables and name not in self._shards:  # of a worker whose attempt was given up
+                path.unlink()
                 continue
             rows = self._shards[name].rows if name in self._shards else None
             flush(path)
@@ -138,7 +142,13 @@ class Writer:
 
     def commit(self, *, stage: str, step: str, revision: int, config: dict[str, Any], inputs: dict[str, str],
                counts: Counts) -> Artifact:  # fmt: skip
-        """Removes the scratch, writes the manifest, and gives the artifact."""
+        """Removes the scratch, writes the manifest, and gives the artifact. Raises StepError where a shard is not there."""
+        missing = next((name for name in sorted(self._shards) if not (self.folder / name).is_file()), "")
+        if missing:
+            raise StepError(
+                f"{step}: {missing} was written by a worker and is not in {self.folder}: the store must be a folder that all "
+                "nodes share"
+            )
         if (self.folder / WORK).exists():
             shutil.rmtree(self.folder / WORK)
         entries = self._entries()

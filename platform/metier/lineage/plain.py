@@ -115,7 +115,7 @@ def _opened(path: Path) -> pq.ParquetFile:
     """The file behind a buffer: without one, a whole row group's bytes are read at once."""
     try:
         return pq.ParquetFile(path, buffer_size=MEGABYTE)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
 
 
@@ -127,5 +127,5 @@ def _parquet_rows(part: Slice) -> Iterator[tuple[int, Any]]:
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # of Arrow's values Python has not all
         raise InputError(f"{part.path}, after row {number}: damaged ({str(error).splitlines()[0]})") from None

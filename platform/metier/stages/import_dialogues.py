@@ -139,9 +139,17 @@ def slices_of(entry: Entry) -> list[Slice]:
         elif _suffix(entry.name) == ".parquet":
             with opened(entry.place) as file:
                 parts = [(group, group + 1) for group in range(pq.ParquetFile(file).num_row_groups)] or parts
-    except (OSError, pa.ArrowException):
+    except pa.ArrowException:
         pass
+    except OSError as error:
+        if is_url(entry.place):
+            raise _unreachable(entry.name, error) from None
     return [Slice(uri=entry.name, place=entry.place, start=start, stop=stop) for start, stop in parts]
+
+
+def _unreachable(name: str, error: OSError) -> StepError:
+    """An object may be there the next time, and must not be lost."""
+    return StepError(f"{NAME}: {name} can't be read ({str(error).splitlines()[0]}): run again")
 
 
 def operator(config: Config) -> Callable[[list[Slice]], Iterator[Dialogue | Rejection]]:
@@ -177,11 +185,13 @@ def _rows(part: Slice, most: int) -> Iterator[Row]:
         raise UnreadableChat("unsupported_format", f"{suffix or 'no ending'}; read are {', '.join(sorted(SUFFIXES))}")
     try:
         yield from _parquet_rows(part, most) if suffix == ".parquet" else _json_rows(part, most)
-    except pa.ArrowInvalid as error:
+    except UnreadableChat:
+        raise
+    except (pa.ArrowException, ValueError, OverflowError) as error:  # of Arrow's values Python has not all
         raise UnreadableChat("corrupt", f"no readable Parquet file ({str(error).splitlines()[0]})") from None
     except OSError as error:
         if is_url(part.place):
-            raise StepError(f"{NAME}: {part.uri} can't be read ({str(error).splitlines()[0]}): run again") from None
+            raise _unreachable(part.uri, error) from None
         raise UnreadableChat("unreadable", error.strerror or str(error).splitlines()[0]) from None
 
 
@@ -227,7 +237,7 @@ def run(context: Context[Config]) -> Counts:
     if not isinstance(logs, ChatLogs):
         raise InputError(f"{context.step}: logs {logs.location}: give a file or folder of JSONL or Parquet")
     parts = [part for entry in logs.files() for part in slices_of(entry)]
-    counts = map_items(context, parts, operator(context.config), Dialogue)
+    counts = map_items(context, parts, operator(context.config), Dialogue, most=1)
     reasons = ", ".join(f"{reason} {n}" for reason, n in counts.rejected.items())
     if not counts.kept:
         raise InputError(f"logs {logs.location}: no dialogue in them ({reasons or 'no row found'})")

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Field, Tag, ValidationError
 
 from metier.config import StageConfig
-from metier.errors import InputError, StepError
+from metier.errors import InputError, MetierError, StepError
 from metier.execution.confined import Stopped, confined
 from metier.execution.dataflow import map_items
 from metier.execution.step import Context, Input, Stage
@@ -203,14 +203,16 @@ def operator(config: Config) -> Callable[[list[Item]], Iterator[Document | Rejec
 
 def _read(item: Item, config: Config) -> Document | Rejection:
     stub = Document(uri=item.uri, title=item.uri, text="")
+    limits = {"seconds": config.max_parse_seconds, "megabytes": config.max_parse_mb}
     try:
         # the bytes of another format are not even fetched
         data = _bytes(item, config) if _is_read(item.uri) else b""
-        limits = {"seconds": config.max_parse_seconds, "megabytes": config.max_parse_mb}
         document = confined(parse, data, item.uri, **limits)
+    except MetierError:  # an object that can't be had
+        raise
     except (UnreadableDocument, Stopped) as fault:
         return rejection(stub, "ingest", fault.reason, fault.evidence)
-    except (ValueError, LookupError, AttributeError, RecursionError) as error:  # out of a parser's depths
+    except Exception as error:  # out of a parser's depths, where broken bytes lead anywhere
         return rejection(stub, "ingest", "unreadable", f"{type(error).__name__}: {error}")
     if len(document.text) > config.max_file_mb * MEGABYTE:
         return rejection(stub, "ingest", "too_large", f"{len(document.text) / MEGABYTE:.1f} MB of text")

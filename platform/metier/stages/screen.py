@@ -22,6 +22,7 @@ from metier.text.boilerplate import boilerplate, line_keys
 from metier.text.language import foreign_language, known_languages
 from metier.text.words import wording
 
+OWNERS = 16  # of lines, at most: so many times the chunks are the results that Ray has to know of
 Check = Callable[[Document], str]
 """Gives the evidence of what is wrong; empty where nothing is."""
 
@@ -72,11 +73,11 @@ def frequent(least: int, *keys: np.ndarray) -> frozenset[int]:
 def recurring_lines(context: Context[Config]) -> frozenset[int]:
     """The hashes of lines that stand in many documents of the table `documents`."""
     chunks = chunks_of(context, "documents")
-    tasks = tasks_for(context, chunks)
-    lines = [tasks.call(lines_of, chunk, len(chunks), parts=len(chunks)) for chunk in chunks]
+    tasks, owners = tasks_for(context, chunks), min(len(chunks), OWNERS)
+    lines = [tasks.call(lines_of, chunk, owners, parts=owners) for chunk in chunks]
     least = context.config.recurring_documents
-    owners = [tasks.call(frequent, least, *(part[owner] for part in lines)) for owner in range(len(chunks))]
-    return frozenset[int]().union(*tasks.results(owners))
+    found = [tasks.call(frequent, least, *(part[owner] for part in lines)) for owner in range(owners)]
+    return frozenset[int]().union(*tasks.results(found))
 
 
 def checks(config: Config, recurring: Collection[int]) -> dict[str, Check]:

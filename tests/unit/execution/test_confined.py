@@ -10,7 +10,7 @@ import pytest
 
 from metier.execution.confined import Stopped, confined
 from metier.text.unreadable import UnreadableDocument
-from tests.fixtures.badly_behaved import dies_once, ends, hoards, loops, process_id, refuses, says
+from tests.fixtures.badly_behaved import dies_once, ends, hoards, keeps, loops, process_id, refuses, says
 
 LIMITS = {"seconds": 60, "megabytes": 2000}
 
@@ -53,6 +53,10 @@ def test_one_that_fills_the_memory_is_stopped():
     fault = stopped(hoards, megabytes=500)
     assert (fault.reason, fault.evidence) == ("over_limit", "took more than 500 MB of memory")
     assert confined(says, "so", **LIMITS) == "so"
+
+
+def test_a_call_does_not_suffer_for_what_was_kept_before_it():
+    assert [confined(keeps, 600, seconds=60, megabytes=1500) for _ in range(4)] == [1, 2, 1, 2]
 
 
 @pytest.mark.parametrize(("how", "said"), [(-signal.SIGSEGV, "SIGSEGV"), (3, "exit code 3")])

@@ -63,6 +63,17 @@ def test_an_error_of_what_a_call_waits_for_is_that_error(tasks):
         list(tasks.results([tasks.call(counted, tasks.call(refuse, "no such row"))]))
 
 
+def stumble() -> None:
+    raise KeyError("a fault of ours")
+
+
+def test_an_unexpected_error_tells_where_in_the_worker_it_was_raised(ray_cluster):
+    tasks = OnCluster(1)
+    with pytest.raises(KeyError) as caught:
+        list(tasks.results([tasks.call(stumble)]))
+    assert "in stumble" in caught.value.__notes__[0]
+
+
 def where() -> int:
     return os.getpid()
 

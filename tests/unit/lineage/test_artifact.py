@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from metier.errors import InputError
+from metier.errors import InputError, StepError
 from metier.lineage.artifact import Writer
 from metier.lineage.manifest import Counts, step_key
+from metier.lineage.shards import to_table, write_shard
 from metier.lineage.store import Store
 from metier.records import Document
 
@@ -47,6 +48,21 @@ def test_readers_open_only_what_is_listed(tmp_path):
     artifact = commit(writer)
     (tmp_path / "a" / "kept.parquet.orphan").write_text("x")
     assert [p.name for p in artifact.table_files()] == ["kept.parquet"]
+
+
+def test_what_a_worker_left_of_another_attempt_is_no_part_of_a_table(tmp_path):
+    writer = Writer(tmp_path / "a")
+    for number in range(2):
+        writer.add(write_shard(writer.folder, "kept", number, Document, to_table(Document, documents(str(number)))))
+    write_shard(writer.folder, "kept", 7, Document, to_table(Document, documents("stale")))
+    assert [d.uri for d in commit(writer).records(Document)] == ["0", "1"]
+
+
+def test_a_shard_that_is_on_another_machine_is_missed(tmp_path):
+    writer = Writer(tmp_path / "a")
+    writer.add(write_shard(tmp_path / "elsewhere", "kept", None, Document, to_table(Document, documents("a"))))
+    with pytest.raises(StepError, match="all nodes share"):
+        commit(writer)
 
 
 def test_scratch_survives_a_kill_and_is_gone_when_done(tmp_path):

@@ -173,7 +173,7 @@ def untrained(monkeypatch):
         (place / worker.ADAPTER / "adapter_config.json").write_text("{}")
         point = {"step": 1, "epoch": 1.0, "train_loss": 1.0}
         history = {"points": [point], "losses": [[1, 1.0]], "stopped_early": False}
-        return {"history": history, "best_step": 1, "trainable": 1, "total": 2}
+        return {"history": history, "best_step": 1, "fit": None, "trainable": 1, "total": 2}
 
     monkeypatch.setattr(train, "train_in", train_in)
 

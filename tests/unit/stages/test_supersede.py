@@ -41,6 +41,13 @@ def test_the_day_that_an_author_wrote_stands(tmp_path):
     assert [row.day for row in made.records(Superseded, "superseded")] == ["2024-06-30"]
 
 
+def test_days_are_compared_however_they_are_written(tmp_path):
+    rows = [page("a.md", "2025-01-01"), page("b.md", "2025-01-01T09:00", 5), page("c.md", " 2026-01-01", 7)]
+    made = run_alone(STAGE, Config(), tmp_path, documents=rows)
+    found = {row.uri: (row.by_uri, row.day) for row in made.records(Superseded, "superseded")}
+    assert found == {"a.md": ("c.md", "2026-01-01"), "b.md": ("c.md", "2026-01-01")}
+
+
 def test_a_program_and_what_has_no_day_are_no_versions(tmp_path):
     api = ApiObject(name="a.f", kind="function", signature="f()", summary="It reports.")
     rows = [page("api", "2023-01-01", api=api), page("undated", ""), page("new.md", "2025-01-01", 5)]
