@@ -73,8 +73,8 @@ def assert_conserved(artifact: Artifact, rows: list[Any], *, name: str, kept_in:
     assert all(one.record_id == json.loads(one.row)["id"] for one in rejected)
 
 
-few = settings(max_examples=20, suppress_health_check=list(HealthCheck))
-on_ray = settings(few, max_examples=4)  # where the rows travel is not what these examples are about
+few = settings(max_examples=10, suppress_health_check=list(HealthCheck))
+on_ray = settings(few, max_examples=2)  # where the rows travel is not what these examples are about
 
 
 @contextlib.contextmanager
