@@ -28,7 +28,7 @@ from metier.lineage.manifest import Counts
 from metier.lineage.shards import Chunk, from_table, read_chunk, schema_of, to_table, write_shard
 from metier.records import Document, Record, Rejection, rejection
 from metier.stages.deduplicate import GROUP_ROWS, Shingled, connected, hashed
-from metier.text.dates import day_of
+from metier.text.dates import day_of, plain_day
 from metier.text.shingles import Sets, shingle_sets, texts_of
 from metier.text.similarity import Buckets, Candidates
 from metier.text.versions import SHINGLE_WORDS, Versions, bands_for, body_keys, family, sharing, successions
@@ -74,12 +74,6 @@ def _invalid(effective: str, superseded: str) -> str:
     return ""
 
 
-def _plain(day: str) -> str:
-    """A day as YYYY-MM-DD, which sorts."""
-    found = day_of(day)
-    return found.isoformat() if found else ""
-
-
 def signed(chunk: Chunk, config: Config, owners: int) -> tuple[np.ndarray, ...]:
     """The keys of a chunk's documents, for each owner those of its titles or bands; zero for what is no version of anything,
     as it has no day, or describes a program. uint64, shape (keys of the owner, rows)."""
@@ -116,7 +110,7 @@ def succeeded(config: Config, buckets: Buckets, *parts: Shingled) -> pa.Table:
     versions = Versions(
         ids=[one["id"] for one in facts],
         families=[family(one["title"]) for one in facts],
-        days=[_plain(one["effective"]) for one in facts],
+        days=[plain_day(one["effective"]) for one in facts],
         bodies=Sets.of([part.sets for part in parts]),
     )
     rows, records = list[int](), list[Superseded]()
@@ -131,7 +125,7 @@ def succeeded(config: Config, buckets: Buckets, *parts: Shingled) -> pa.Table:
                 by_id=newer["root_id"],
                 by_uri=newer["uri"],
                 by_title=newer["title"],
-                day=older["superseded"] or _plain(newer["effective"]),  # a day that its author wrote stands
+                day=older["superseded"] or plain_day(newer["effective"]),  # a day that its author wrote stands
                 similarity=one.similarity,
                 same_title=one.same_title,
             )

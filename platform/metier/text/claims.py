@@ -13,7 +13,7 @@ from typing import Literal
 
 from metier.records import Dialogue, Record
 from metier.text.contradiction import closeness, comparable, contradiction
-from metier.text.dates import NO_END, day_of
+from metier.text.dates import NO_END, plain_day
 from metier.text.grounding import plain
 from metier.text.identifiers import identifiers, numbers
 from metier.text.sections import sentences
@@ -68,16 +68,11 @@ def claim_of(dialogue: Dialogue, answers: bool) -> Claim:
         asked=question,
         question=f"{' '.join(wording(question))} {sorted(numbers(question))}",
         answers=answers,
-        effective=_day(dialogue.effective),
+        effective=plain_day(dialogue.effective),
         reviewed=bool(dialogue.reviewed),
-        superseded=_day(dialogue.superseded) or NO_END,
+        superseded=plain_day(dialogue.superseded) or NO_END,
         statements=tuple(statement(question, one) for one in found),
     )
-
-
-def _day(text: str) -> str:
-    day = day_of(text)
-    return day.isoformat() if day else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

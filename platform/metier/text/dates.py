@@ -19,6 +19,12 @@ def day_of(text: str) -> datetime.date | None:
     return datetime.date.fromisoformat(found[1])
 
 
+def plain_day(text: str) -> str:
+    """The day in a date or time as YYYY-MM-DD, which sorts; empty for none. Raises ValueError as `day_of` does."""
+    day = day_of(text)
+    return day.isoformat() if day else ""
+
+
 def superseded_by(superseded: str, as_of: str) -> bool:
     """Whether what was superseded on a day no longer holds on another. False where either is unknown."""
     ended, day = day_of(superseded), day_of(as_of)
