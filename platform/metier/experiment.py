@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from metier.config import Resources, StageConfig, expanded
+from metier.config import Resources, StageConfig, TrainResources, expanded
 from metier.errors import InputError
 from metier.stages.anonymise import Config as Anonymise
 from metier.stages.blend import Config as Blend
@@ -118,7 +118,7 @@ class StageResources(StageConfig):
     default: Resources = Resources()
     """For every stage that is not named here."""
     synthesise: Resources | None = None
-    train: Resources | None = None
+    train: TrainResources | None = None
     exam: Resources | None = None
     index: Resources | None = None
     deduplicate: Resources | None = None
@@ -127,6 +127,8 @@ class StageResources(StageConfig):
 
     def of(self, stage: str) -> Resources:
         """The resources of a stage."""
+        if stage == "train":
+            return self.train or TrainResources(**self.default.model_dump())
         return getattr(self, stage, None) or self.default
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from metier.config import Resources
+from metier.config import Resources, TrainResources
 from metier.errors import InputError
 from metier.experiment import Stages, load
 from metier.inference.engines import HttpEngine, TransformersEngine
@@ -126,7 +126,7 @@ def test_parts_may_be_written_once_and_merged_in(read):
 def test_resources_of_a_stage_that_is_not_named_are_the_default(read):
     on = read(SMALLEST + "resources: {default: {batch_rows: 7}, train: {workers: 2}}\n").resources.of
     assert on("chunk") == on("exam") == Resources(batch_rows=7)
-    assert on("train") == Resources(workers=2)
+    assert on("train") == TrainResources(workers=2)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def stage(
     if output is None:
         raise InputError(f"stage {name}: --output FOLDER is needed")
     config = _config(chosen.config, settings or [], f"stage {name}")
-    placed = _config(Resources, resources or [], "--on")
+    placed = _config(chosen.resources, resources or [], "--on")
     _bring_back(output.absolute())
     _refuse_foreign(output, name)
     with scratch_beside(output) as scratch, contextlib.ExitStack() as session:

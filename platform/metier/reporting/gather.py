@@ -15,7 +15,7 @@ from metier.evaluation.gate import Comparison, Decision, by_candidate
 from metier.records import Dialogue, Document, Grade, Question
 from metier.reporting.exam import Retrieval, Scoreboard, Tally, gains, retrieval_of, scoreboard, tally
 from metier.reporting.examples import Group, Rejected, groups
-from metier.training.guard import Point
+from metier.training.course import Point
 
 PAIR_STAGES = (
     "synthesise",

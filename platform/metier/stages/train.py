@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
+from metier.config import TrainResources
 from metier.errors import InputError
 from metier.execution.step import Context, Input, Stage
 from metier.execution.training import train_in
@@ -30,8 +31,9 @@ from metier.stages.index import FOLDER as INDEX
 from metier.text.chat_formats import UnreadableChat, refuse_unfit
 from metier.training import worker
 from metier.training.encoding import Example, encode
+from metier.training.course import History
 from metier.training.guard import verdict
-from metier.training.loop import History, Recipe
+from metier.training.loop import Recipe
 from metier.training.merge import is_adapter
 from metier.training.model import LoraMethod, Method
 
@@ -185,4 +187,5 @@ STAGE = Stage(
     },
     run=run,
     conserves=True,
+    resources=TrainResources,
 )

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from metier.training.course import Point
 
 LOSS_RISE = 1.02  # validation loss this much over its best is a rise, not noise
-
-
-@dataclass(frozen=True)
-class Point:
-    """One checkpoint. What `dev_score` and the fields below it say comes from the dev exam; None where none was sat."""
-
-    step: int
-    epoch: float
-    train_loss: float
-    val_loss: float | None = None
-    dev_score: float | None = None
-    dev_error: float | None = None  # the score's standard error
-    answer_words: float | None = None
-    refusal_share: float | None = None
 
 
 def best_point(points: Sequence[Point]) -> Point:

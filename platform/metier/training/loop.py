@@ -19,6 +19,7 @@ from metier.errors import StepError
 from metier.training import checkpoints
 from metier.training.batches import epoch_batches
 from metier.training.card import optimiser_of
+from metier.training.course import History, Point
 from metier.training.encoding import Example
 from metier.training.fit import Fit
 from metier.training.gradient import (
@@ -31,7 +32,7 @@ from metier.training.gradient import (
     loss_sum,
     refuse_severed,
 )
-from metier.training.guard import Point, should_stop
+from metier.training.guard import should_stop
 from metier.training.model import Precision, trainable
 from metier.training.packs import Pack, alone, packed
 
@@ -114,24 +115,6 @@ class Run:
 def packs_rows(recipe: Recipe, device: str) -> bool:
     """Whether this recipe packs rows on that device."""
     return recipe.packing == "rows" or (recipe.packing == "auto" and device != "cpu")
-
-
-@dataclass
-class History:
-    """The course of training."""
-
-    points: list[Point] = field(default_factory=list)
-    losses: list[list[float]] = field(default_factory=list)  # [step, training loss]
-    stopped_early: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, tree: dict[str, Any]) -> History:
-        """The reverse."""
-        return cls([Point(**p) for p in tree["points"]], tree["losses"], tree["stopped_early"])
 
 
 def train(run: Run) -> History:

@@ -25,8 +25,9 @@ from metier.retrieval.prompt import ABSTENTION
 from metier.training import checkpoints
 from metier.training.encoding import Example
 from metier.training.gradient import Peers
+from metier.training.course import History
 from metier.training.guard import best_point
-from metier.training.loop import DevScore, History, Recipe, Run, train
+from metier.training.loop import DevScore, Recipe, Run, train
 from metier.training.model import AnyMethod, Method, base_dtype, trainable, weights_in
 from metier.training.preparation import prepared
 

@@ -8,7 +8,7 @@ import pytest
 
 from metier.records import ApiObject, Document
 from metier.reporting.gather import StepFacts, corpus_of, course_of, makeup_of, story_of
-from metier.training.guard import Point
+from metier.training.course import Point
 from tests.fixtures.report_inputs import course
 from tests.fixtures.stage_alone import dialogue
 

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from metier.training.guard import Point, best_point, should_stop, verdict
+from metier.training.course import Point
+from metier.training.guard import best_point, should_stop, verdict
 
 
 def points(*rows: tuple[float, float | None, float | None]) -> list[Point]:
