@@ -83,7 +83,9 @@ class Stage(Generic[C]):
                 given |= {f"{key}/{i}": part for i, part in enumerate(value)}
             elif value is not None:
                 given[key] = value
-        return Step(name=name or self.name, stage=self, config=config, resources=resources or self.resources(), inputs=given)
+        return Step(
+            name=name or self.name, stage=self, config=config, resources=resources or self.resources(), inputs=given
+        )
 
     def input(self, name: str) -> Input:
         """The definition of the input `name`, or of the input that the part `name/0` belongs to."""

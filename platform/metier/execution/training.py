@@ -1,58 +1,118 @@
-"""Runs the training loop on Ray Train: one worker a device, restarted from the newest checkpoint when one dies."""
+"""Runs the training loop on Ray Train: one worker a device, restarted from the newest checkpoint when one dies.
+
+Ray Data streams the steps to the workers; what the first worker tells comes back through an actor beside the driver.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from metier import errors
-from metier.config import Resources
+from metier.config import TrainResources
 from metier.errors import StepError
-from metier.execution.step import Progress
-from metier.training.worker import PROGRESS, RESULT
+from metier.training.course import Point, StepReport
+from metier.training.worker import RESULT, TRAIN
 
 RESTARTS = 2  # of the worker group; what fails thrice fails always
 POLL_SECONDS = 0.5
 MESSAGE_CHARACTERS = 500
+STEPS_AHEAD = 4  # that a worker holds beside the one that it computes
+Told = StepReport | Point
 
 
-def train_in(folder: Path, resources: Resources, progress: Progress) -> dict[str, Any]:
-    """Trains the job that lies in `folder`, which all workers must see. Gives the result. Raises what the loop refused."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-    from ray.train.torch import TorchConfig, TorchTrainer
+def train_in(folder: Path, resources: TrainResources, hear: Callable[[Told], None]) -> dict[str, Any]:
+    """Trains the job that lies in `folder`, which all workers must see. Gives the result. Raises what the loop refused.
+
+    `hear` is called, in a thread of this process, with each step and each checkpoint; a resumed training tells what is new.
+    """
+    from ray.train import TrainingFailedError
 
     (folder / RESULT).unlink(missing_ok=True)
-    (folder / PROGRESS).unlink(missing_ok=True)
-    per_worker: dict[str, float] = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
-    trainer = TorchTrainer(
-        _one_worker,
-        train_loop_config={"folder": str(folder)},
-        torch_config=TorchConfig(backend="nccl" if resources.gpus else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=resources.workers, use_gpu=bool(resources.gpus), resources_per_worker=per_worker
-        ),
-        run_config=RunConfig(
-            name="train", storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=RESTARTS)
-        ),
-    )
-    finished = threading.Event()
-    watcher = threading.Thread(target=_follow, args=(folder / PROGRESS, progress, finished), daemon=True)
-    watcher.start()
-    try:
-        trainer.fit()
-    except TrainingFailedError as error:
-        raise StepError(f"training failed ({RESTARTS} restarts did not help), {_reason(error)}") from error
-    finally:
-        finished.set()
-        watcher.join()
+    with _hearing(hear) as mailbox:
+        try:
+            _trainer(folder, resources, mailbox).fit()
+        except TrainingFailedError as error:
+            raise StepError(f"training failed ({RESTARTS} restarts did not help), {_reason(error)}") from error
     if not (folder / RESULT).exists():
         raise StepError(f"training ended without a result (workers' logs: {folder / 'ray'})")
     result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     if "error" in result:
         raise getattr(errors, result["error"])(result["text"])
     return result
+
+
+def _trainer(folder: Path, resources: TrainResources, mailbox: Any) -> Any:
+    import ray.data
+    from ray.train import DataConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    # Each worker reads all steps and computes its share of each: that is little to read, and no number of workers is built
+    # into the data. Reading takes no CPU of the cluster's count: training may have them all.
+    steps = ray.data.read_parquet(str(folder / TRAIN), num_cpus=0, override_num_blocks=1)
+    in_order = ray.data.ExecutionOptions(preserve_order=True)
+    per_worker: dict[str, float] = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
+    fewest = resources.min_workers or resources.workers
+    return TorchTrainer(
+        _one_worker,
+        train_loop_config={"folder": str(folder), "mailbox": mailbox},
+        torch_config=TorchConfig(backend="nccl" if resources.gpus else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers if fewest == resources.workers else (fewest, resources.workers),
+            use_gpu=bool(resources.gpus),
+            resources_per_worker=per_worker,
+        ),
+        run_config=RunConfig(
+            name="train", storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=RESTARTS)
+        ),
+        datasets={"train": steps},
+        dataset_config=DataConfig(datasets_to_split=[], execution_options=in_order),
+    )
+
+
+@contextlib.contextmanager
+def _hearing(hear: Callable[[Told], None]) -> Iterator[Any]:
+    """A mailbox for the first worker, which is emptied into `hear` until the block ends."""
+    import ray
+
+    mailbox = ray.remote(num_cpus=0)(_Mailbox).remote()
+    finished = threading.Event()
+
+    def empty() -> None:
+        for told in ray.get(mailbox.take.remote()):
+            hear(told)
+
+    def follow() -> None:
+        while not finished.wait(POLL_SECONDS):
+            empty()
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield mailbox
+    finally:
+        finished.set()
+        follower.join()
+        empty()
+        ray.kill(mailbox)
+
+
+class _Mailbox:
+    """What was told and not taken yet."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Told] = []
+
+    def put(self, told: Told) -> None:
+        self._waiting.append(told)
+
+    def take(self) -> list[Told]:
+        taken, self._waiting = self._waiting, []
+        return taken
 
 
 def _reason(error: Exception) -> str:
@@ -64,33 +124,40 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:MESSAGE_CHARACTERS]
 
 
-def _follow(path: Path, progress: Progress, finished: threading.Event) -> None:
-    """Passes on what the first worker wrote last, until training ended."""
-    said = ""
-    while not finished.wait(POLL_SECONDS):
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        if lines and lines[-1] != said:
-            said = lines[-1]
-            try:
-                progress(*json.loads(said))
-            except json.JSONDecodeError:  # half a line: the rest is there at the next look
-                said = ""
-
-
 def _one_worker(config: dict[str, Any]) -> None:
     import os
 
     import ray.train
     import torch
-    import torch.distributed as distributed
     from ray.train.torch import get_device
 
-    from metier.training.gradient import Peers
-    from metier.training.worker import work
+    from metier.training.feed import Feed, tables_of
+    from metier.training.worker import VALIDATION, work
 
     context = ray.train.get_context()
-    world = context.get_world_size()
     # Ray gives a worker one thread for each logical CPU it asked for; the machine's real cores are what there is.
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // context.get_local_world_size()))
-    peers = Peers(context.get_world_rank(), world, distributed.all_reduce) if world > 1 else Peers()
-    work(Path(config["folder"]), peers, str(get_device()))
+    folder = Path(config["folder"])
+    steps = ray.train.get_dataset_shard("train")
+    feed = Feed(
+        train=lambda: iter(steps.iter_batches(batch_size=STEPS_AHEAD, batch_format="pyarrow")),
+        held_out=lambda: tables_of(folder / VALIDATION),  # read again at each checkpoint: too little to be streamed
+    )
+    mailbox = config["mailbox"]
+    work(
+        folder,
+        _peers(context.get_world_rank(), context.get_world_size()),
+        str(get_device()),
+        feed,
+        tell=lambda told: mailbox.put.remote(told),
+    )
+
+
+def _peers(rank: int, world: int) -> Any:
+    import torch.distributed as distributed
+
+    from metier.training.engine import Peers
+
+    if world == 1:
+        return Peers()
+    return Peers(rank, world, distributed.all_reduce, lambda t: distributed.all_reduce(t, distributed.ReduceOp.MIN))

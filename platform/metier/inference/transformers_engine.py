@@ -58,7 +58,9 @@ def open_transformers(model: str, config: TransformersEngine, device: str = "cpu
 class TransformersGenerator:
     """An engine over one model in memory; it must be in evaluation mode."""
 
-    def __init__(self, model: Any, tokenizer: Any, batch_rows: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, batch_rows: int, together: bool = False) -> None:
+        """`together`: other workers hold parts of the model and generate beside this one, equally many batches."""
+        self._together = together
         self._model, self._tokenizer, self._batch_rows = model, tokenizer, batch_rows
         self._device = model.device
         self._longest = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)
@@ -97,7 +99,7 @@ class TransformersGenerator:
             torch.manual_seed(seed)
             out = self._model.generate(
                 input_ids=ids, attention_mask=mask, pad_token_id=pad, eos_token_id=self._ends,
-                max_new_tokens=max(p.request.max_tokens for p in batch), **how,
+                max_new_tokens=max(p.request.max_tokens for p in batch), synced_gpus=self._together, **how,
             )  # fmt: skip
         return [self._response(p, row) for p, row in zip(batch, out[:, width:].tolist(), strict=True)]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from metier.errors import InputError
 from metier.execution.step import Context, Input, Stage
 from metier.execution.training import train_in
 from metier.lineage.artifact import Artifact
+from metier.lineage.fingerprint import canonical_json
 from metier.lineage.manifest import Counts
 from metier.models import ModelSource, resolve
 from metier.records import Dialogue, Passage, Question, Rejection, record_id, rejection
@@ -30,14 +31,20 @@ from metier.retrieval.prompt import prompt_messages
 from metier.stages.index import FOLDER as INDEX
 from metier.text.chat_formats import UnreadableChat, refuse_unfit
 from metier.training import worker
+from metier.training.checkpoints import refuse_foreign
+from metier.training.course import History, Point, StepReport
+from metier.training.dev_exam import DevQuestion
 from metier.training.encoding import Example, encode
-from metier.training.course import History
+from metier.training.feed import scheduled
 from metier.training.guard import verdict
-from metier.training.loop import Recipe
 from metier.training.merge import is_adapter
 from metier.training.model import LoraMethod, Method
+from metier.training.recipe import Recipe
+from metier.training.storage import Storage
 
 TOO_LONG = "too_long"
+CHECKPOINTS = "checkpoints"
+UNSHARED = "unshared"  # a file that says that this model can't share beginnings
 HISTORY, VERDICT = "history.json", "verdict.json"
 
 
@@ -76,7 +83,7 @@ def encoded(
     return examples, kept, lost
 
 
-def dev_questions(context: Context[Config]) -> list[worker.DevQuestion]:
+def dev_questions(context: Context[Config]) -> list[DevQuestion]:
     """A seeded choice of the dev half with finished prompts; with retrieval where an index was given."""
     config = context.config
     asked = [q for q in context.records("questions", Question) if q.split == "dev"]
@@ -85,7 +92,7 @@ def dev_questions(context: Context[Config]) -> list[worker.DevQuestion]:
     if chosen and context.has("index") and context.has("embedder"):
         retriever = Retriever(Path(context.location("index")) / INDEX, Embedder(context.location("embedder")))
         found = retriever.search_many([q.prompt for q in chosen], config.passages)
-    return [worker.DevQuestion(q, prompt_messages(q.prompt, hits)) for q, hits in zip(chosen, found, strict=True)]
+    return [DevQuestion(q, prompt_messages(q.prompt, hits)) for q, hits in zip(chosen, found, strict=True)]
 
 
 def _validation(context: Context[Config]) -> list[Dialogue]:
@@ -116,24 +123,56 @@ def run(context: Context[Config]) -> Counts:
     if not train:
         reasons = ", ".join(sorted({one.reason for one in lost})) or "there is none"
         raise InputError(f"{context.step}: no dialogue of at most {config.max_tokens} tokens to train on ({reasons})")
-    folder = context.output.work
-    worker.write_rows(folder / worker.TRAIN, train)
-    worker.write_rows(folder / worker.VALIDATION, held_out)
-    worker.write_rows(folder / worker.DEV, dev_questions(context))
-    recipe = {name: getattr(config, name) for name in Recipe.model_fields}
-    job = {
-        "base": base,
-        "recipe": recipe,
-        "method": config.method.model_dump(),
-        "dev_max_tokens": config.dev_max_tokens,
-    }
-    (folder / worker.JOB).write_text(json.dumps(job), encoding="utf-8")
-    result = train_in(folder, context.resources, context.progress)
-    _write_outputs(context, folder, result, train)
+    result = _trained(context, base, train, held_out)
+    _write_outputs(context, context.output.work, result, train)
     context.output.table("kept", Dialogue, kept)
     context.output.table("rejected", Rejection, [*lost, *lost_too])
     taken, left = len(kept) + len(watched), collections.Counter(one.reason for one in (*lost, *lost_too))
     return Counts(read=taken + left.total(), kept=taken, rejected=dict(sorted(left.items())))
+
+
+def _trained(
+    context: Context[Config], base: str, train: list[Example], held_out: list[Example], shares: bool = True
+) -> dict[str, Any]:
+    """The result of training; a model that can't share beginnings says so, and is trained without."""
+    config, folder, on = context.config, context.output.work, context.resources
+    assert isinstance(on, TrainResources)
+    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.model_fields})
+    shares = shares and not (folder / UNSHARED).exists()
+    schedule = scheduled(train, held_out, recipe, recipe.packs_rows("cuda" if on.gpus else "cpu"), shares)
+    identity = {
+        "base model": context.fingerprint("base"),
+        "method": canonical_json(config.method.identity()),
+        "recipe": canonical_json(recipe.identity()),
+        "training set": schedule.digest,
+    }
+    job = worker.Job(
+        base=base,
+        recipe=recipe.identity(),
+        method=config.method.identity(),
+        identity=identity,
+        checkpoints=on.checkpoints or str(folder / CHECKPOINTS),
+        dev_max_tokens=config.dev_max_tokens,
+        steps=[len(epoch) for epoch in schedule.epochs],
+        longest=max(len(e.ids) for e in (*train, *held_out)),
+        engine=on.engine,
+        offload=on.offload,
+    )
+    refuse_foreign(Storage(job.checkpoints), identity)
+    worker.write_job(folder, job, schedule, dev_questions(context))
+    result = train_in(folder, on, _progress(context))
+    if result.get("shares", True):
+        return result
+    (folder / UNSHARED).touch()  # known for an attempt that goes on after this one
+    return _trained(context, base, train, held_out, shares=False)
+
+
+def _progress(context: Context[Config]) -> Callable[[StepReport | Point], None]:
+    def hear(told: StepReport | Point) -> None:
+        if isinstance(told, StepReport):
+            context.progress(told.step, told.steps, f"steps, loss {told.loss:.3f}")
+
+    return hear
 
 
 def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any], train: list[Example]) -> None:

@@ -1,98 +1,188 @@
 """Checkpoints: everything that training needs to go on as if it had never stopped. Safetensors and JSON only.
 
-A checkpoint is a folder `step-N` that appears whole (written beside, then renamed). The adapter of every checkpoint is
-kept until the best is known; the optimiser's state, twice its size, of the newest alone.
+A checkpoint holds whole tensors by name, spread over its writers' files, so any number of workers under any engine goes on
+from it. It exists when its state.json and every file that this names are there. Writing is done beside training, which
+waits only for what is still being written when the next checkpoint comes. The weights of a checkpoint stay as long as it
+may turn out to be the best; the optimiser's state, twice their size, of the newest alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
-from pathlib import Path
+import re
+import secrets
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from metier.errors import StepError
+from metier.errors import InputError
+from metier.training.engine import Engine
+from metier.training.storage import Storage
 
-ADAPTER, OPTIMISER, STATE = "adapter.safetensors", "optimiser.safetensors", "state.json"
-
-
-def folder_of(work: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
-    return work / f"step-{step:06d}"
-
-
-def save(work: Path, step: int, weights: dict[str, Any], optimiser: Any, state: dict[str, Any]) -> Path:
-    """Writes the checkpoint of `step`. `weights` are the trainable parameters by name; `state` is JSON-able."""
-    from safetensors.torch import save_file
-
-    final = folder_of(work, step)
-    partial = final.with_name(final.name + ".partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    save_file({name: p.detach().cpu().contiguous() for name, p in weights.items()}, partial / ADAPTER)
-    save_file(_moments(weights, optimiser), partial / OPTIMISER)
-    (partial / STATE).write_text(json.dumps(state), encoding="utf-8")
-    if final.exists():
-        shutil.rmtree(final)
-    partial.rename(final)
-    for older in complete(work):
-        if older != final:
-            (older / OPTIMISER).unlink(missing_ok=True)
-    return final
+STATE = "state.json"
+WEIGHTS, MOMENTS = "weights", "moments"
+FILE = re.compile(r"step-(\d{6,})/(.+)")
 
 
-def _moments(weights: dict[str, Any], optimiser: Any) -> dict[str, Any]:
-    """Adam's two moments and step count of each parameter, by name, and torch's random state."""
-    import torch
-
-    found = {"random": torch.get_rng_state()}
-    for name, parameter in weights.items():
-        for key, value in optimiser.state.get(parameter, {}).items():
-            found[f"{key}:{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    return found
+def folder_of(step: int) -> str:
+    """The name of a step's checkpoint."""
+    return f"step-{step:06d}"
 
 
-def complete(work: Path) -> list[Path]:
-    """The checkpoints that are whole, oldest first."""
-    return sorted(p for p in work.glob("step-*") if p.suffix != ".partial" and (p / STATE).exists())
+def complete(storage: Storage) -> dict[int, dict[str, Any]]:
+    """The checkpoints whose weights are all there: their states by step, oldest first."""
+    names = storage.names()
+    found = sorted(int(m[1]) for m in map(FILE.fullmatch, names) if m and m[2] == STATE)
+    states = {step: json.loads(storage.text(f"{folder_of(step)}/{STATE}")) for step in found}
+    return {step: state for step, state in states.items() if names.issuperset(_files(step, state, WEIGHTS))}
 
 
-def newest(work: Path) -> Path | None:
-    """The checkpoint to go on from: the newest that still has its optimiser's state."""
-    return next((p for p in reversed(complete(work)) if (p / OPTIMISER).exists()), None)
+def newest(storage: Storage) -> dict[str, Any] | None:
+    """The state to go on from: of the newest checkpoint that has its optimiser's state too."""
+    names = storage.names()
+    resumable = [s for step, s in complete(storage).items() if names.issuperset(_files(step, s, MOMENTS))]
+    return resumable[-1] if resumable else None
 
 
-def load_weights(folder: Path, weights: dict[str, Any]) -> None:
-    """Puts a checkpoint's weights into the parameters. Raises StepError when they are another model's."""
-    import torch
-    from safetensors.torch import load_file
+def _files(step: int, state: Mapping[str, Any], kind: str) -> list[str]:
+    return [f"{folder_of(step)}/{kind}-{one}.safetensors" for one in state["writers"]]
 
-    saved = load_file(folder / ADAPTER)
-    differing = [n for n, p in weights.items() if n not in saved or saved[n].shape != p.shape]
-    if differing or len(saved) != len(weights):
-        raise StepError(
-            f"{folder} is a checkpoint of another model or method: {(differing or sorted(saved))[0]} differs"
+
+def refuse_foreign(storage: Storage, identity: Mapping[str, str]) -> None:
+    """Raises InputError where the storage holds checkpoints of another training. `identity`: what makes this one itself."""
+    state = newest(storage)
+    differing = [name for name, value in identity.items() if state and state["identity"].get(name) != value]
+    if differing:
+        raise InputError(
+            f"checkpoints in {storage.place} are of another {differing[0]}: remove them to begin anew, or name another "
+            "folder in resources.train.checkpoints"
         )
-    with torch.no_grad():
-        for name, parameter in weights.items():
-            parameter.copy_(saved[name].to(parameter.device))
 
 
-def restore(folder: Path, weights: dict[str, Any], optimiser: Any) -> dict[str, Any]:
-    """Puts everything back and gives the state."""
+class Saved(Mapping[str, Any]):
+    """The tensors of a checkpoint by name, each read when it is asked for, onto the CPU."""
+
+    def __init__(self, storage: Storage, state: Mapping[str, Any], kinds: Collection[str] = (WEIGHTS, MOMENTS)) -> None:
+        """Fetches the files of these kinds; `close` lets them go."""
+        from safetensors import safe_open
+
+        self._storage = storage
+        self._stack = contextlib.ExitStack()
+        self._paths = [storage.get(name) for kind in kinds for name in _files(state["step"], state, kind)]
+        files = [self._stack.enter_context(safe_open(path, framework="pt")) for path in self._paths]
+        self._place = {name: file for file in files for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._place[name].get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._place)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def close(self) -> None:
+        """Lets the files go."""
+        self._stack.close()
+        for path in self._paths:
+            self._storage.release(path)
+
+
+@contextlib.contextmanager
+def opened(storage: Storage, state: Mapping[str, Any], *kinds: str) -> Iterator[Saved]:
+    """The tensors of a checkpoint, as long as the block lasts."""
+    saved = Saved(storage, state, kinds or (WEIGHTS, MOMENTS))
+    try:
+        yield saved
+    finally:
+        saved.close()
+
+
+def restore(storage: Storage, state: Mapping[str, Any], engine: Engine) -> None:
+    """Puts a checkpoint back into the engine. Raises InputError when its weights are another model's."""
+    with opened(storage, state) as saved:
+        shapes = {f"weight:{name}": shape for name, shape in engine.shapes().items()}
+        names = {name for name in saved if name.startswith("weight:")}
+        differing = sorted(names ^ set(shapes)) or [n for n, s in shapes.items() if tuple(saved[n].shape) != s]
+        if differing:
+            raise InputError(
+                f"{storage.place}/{folder_of(state['step'])} is a checkpoint of another model or method: "
+                f"{differing[0].removeprefix('weight:')} differs"
+            )
+        engine.load(saved)
+
+
+class Saver:
+    """Writes one worker's part of the checkpoints, beside training."""
+
+    def __init__(self, storage: Storage, engine: Engine) -> None:
+        """All workers make theirs together."""
+        self._storage, self._engine = storage, engine
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
+        peers = engine.peers
+        self._writers = [f"{_agreed(engine)}-{rank}-of-{peers.world}" for rank in range(peers.world)]
+
+    def save(self, state: dict[str, Any], keep: Collection[int]) -> None:
+        """Copies the state of training now, and writes it while training goes on.
+
+        `state`: JSON-able, with `step`; `keep`: the steps whose weights may still be wanted.
+        """
+        self.wait()
+        peers = self._engine.peers
+        parts: dict[str, dict[str, Any]] = {WEIGHTS: {}, MOMENTS: {}}
+        for number, (name, tensor) in enumerate(self._engine.tensors()):
+            if number % peers.world == peers.rank:
+                kind = WEIGHTS if name.startswith("weight:") else MOMENTS
+                parts[kind][name] = tensor.detach().to("cpu", copy=True).contiguous()
+        self._writing = self._thread.submit(self._write, state | {"writers": self._writers}, parts, set(keep))
+
+    def wait(self) -> None:
+        """Returns when nothing is being written any more. Raises what went wrong with it."""
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
+
+    def close(self) -> None:
+        """Waits, and ends the thread."""
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+
+    def _write(self, state: dict[str, Any], parts: dict[str, dict[str, Any]], keep: set[int]) -> None:
+        from safetensors.torch import save_file
+
+        peers, folder = self._engine.peers, folder_of(state["step"])
+        with self._storage.scratch() as scratch:
+            for kind, tensors in parts.items():
+                file = scratch / kind
+                save_file(tensors, file)
+                self._storage.put(f"{folder}/{kind}-{self._writers[peers.rank]}.safetensors", file)
+            if peers.rank == 0:
+                file = scratch / STATE
+                file.write_text(json.dumps(state), encoding="utf-8")
+                self._storage.put(f"{folder}/{STATE}", file)
+                self._tidy(keep | {state["step"]})
+
+    def _tidy(self, keep: set[int]) -> None:
+        """Removes what no longer serves: weights that can't be the best any more, moments behind the newest whole ones."""
+        last = newest(self._storage)
+        for name in self._storage.names():
+            found = FILE.fullmatch(name)
+            if last is None or found is None or int(found[1]) >= last["step"]:
+                continue
+            if int(found[1]) not in keep or found[2].startswith(MOMENTS):
+                self._storage.remove(name)
+
+
+def _agreed(engine: Engine) -> str:
+    """A word for this attempt that all workers know: files of an attempt that was killed are never taken for its own."""
     import torch
-    from safetensors.torch import load_file
 
-    load_weights(folder, weights)
-    saved = load_file(folder / OPTIMISER)
-    torch.set_rng_state(saved.pop("random"))
-    for name, parameter in weights.items():
-        parts = {key.split(":", 1)[0]: value for key, value in saved.items() if key.split(":", 1)[1] == name}
-        if parts:
-            step = {"step": parts.pop("step")} if "step" in parts else {}  # a counter stays on the CPU
-            if step and not step["step"].is_floating_point():  # bitsandbytes counts in plain numbers
-                step = {"step": int(step["step"])}
-            optimiser.state[parameter] = step | {key: value.to(parameter.device) for key, value in parts.items()}
-    state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    return state
+    number = torch.zeros((), dtype=torch.int64, device=engine.device)
+    if engine.peers.rank == 0:
+        number += secrets.randbits(40)
+    engine.peers.sum_(number)
+    return f"{int(number):010x}"

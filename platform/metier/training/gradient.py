@@ -1,8 +1,4 @@
-"""One step's gradient: computed in pieces that fit into memory, summed over workers, and refused where it is not sound.
-
-Logits are computed only where the loss looks: with a vocabulary of 49,000 and short answers that is most of the work
-saved.
-"""
+"""One step's gradient: computed in pieces that fit into memory, by all workers together, and refused where it is not sound."""
 
 from __future__ import annotations
 
@@ -15,47 +11,10 @@ from typing import Any
 from metier.errors import StepError
 from metier.training.batches import cut
 from metier.training.encoding import IGNORED
+from metier.training.engine import Engine
 from metier.training.model import Precision, autocast_dtype
 from metier.training.packs import Pack, padded
-from metier.training.rows import row_of, shared_out
-
-
-@dataclass(frozen=True)
-class Peers:
-    """The workers that share a step. `sum_` adds a tensor up over all of them, in place."""
-
-    rank: int = 0
-    world: int = 1
-    sum_: Callable[[Any], None] = lambda tensor: None
-
-
-def hidden_states(model: Any, batch: dict[str, Any]) -> Any:
-    """What the decoder makes of a batch, before the output layer: (rows, tokens, width)."""
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    inputs = {name: part for name, part in batch.items() if name != "labels"}
-    return causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
-
-
-def loss_sum(model: Any, batch: dict[str, Any]) -> Any:
-    """Summed cross entropy over the labels of a batch; logits are made at those places alone.
-
-    Equal to the loss over all logits: a token's logits depend on its own hidden state only.
-    """
-    import torch
-    import torch.nn.functional as functional
-
-    hidden = hidden_states(model, batch)
-    wanted = batch["labels"][:, 1:]
-    looked_at = wanted != IGNORED
-    head = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_output_embeddings()
-    if "segments" not in batch or type(head) is not torch.nn.Linear or head.bias is not None:
-        return functional.cross_entropy(head(hidden[:, :-1][looked_at]).float(), wanted[looked_at], reduction="sum")
-    from metier.training.head_loss import head_loss
-
-    kind = hidden.device.type
-    if torch.is_autocast_enabled(kind):  # weights in float32 leave the residual stream in float32
-        hidden = hidden.to(torch.get_autocast_dtype(kind))
-    return head_loss(hidden[:, :-1][looked_at], head.weight, wanted[looked_at])
+from metier.training.rows import levelled, row_of, shared_out
 
 
 def labels_in(packs: Sequence[Pack]) -> int:
@@ -83,62 +42,84 @@ class Pieces:
     arithmetic: Callable[[], AbstractContextManager[Any]]
     rows: bool = False  # a piece is one row without padding
 
-    def of(self, packs: Sequence[Pack]) -> Iterator[dict[str, Any]]:
-        """Tensors, each of at most `tokens` tokens or a single pack; made one by one, while a GPU is busy with the last."""
+    def cut(self, packs: Sequence[Pack]) -> list[list[Pack]]:
+        """The packs of each piece: at most `tokens` tokens, or a single longer pack."""
         lengths = [p.tokens for p in packs]
-        if self.rows:
-            yield from (row_of([packs[i] for i in row], self.device) for row in shared_out(lengths, self.tokens))
-            return
         order = sorted(range(len(packs)), key=lambda i: (lengths[i], i))
-        for piece in cut(order, lengths, self.tokens):
-            yield padded([packs[i] for i in piece], self.pad, self.device)
+        parts = shared_out(lengths, self.tokens) if self.rows else cut(order, lengths, self.tokens)
+        return [[packs[i] for i in part] for part in parts]
+
+    def batch(self, piece: Sequence[Pack]) -> dict[str, Any]:
+        """The tensors of a piece."""
+        return row_of(piece, self.device) if self.rows else padded(piece, self.pad, self.device)
+
+    def of(self, packs: Sequence[Pack]) -> Iterator[dict[str, Any]]:
+        """Tensors of each piece, made one by one, while a GPU is busy with the last."""
+        return (self.batch(piece) for piece in self.cut(packs))
+
+    def computed(self, piece: Sequence[Pack]) -> int:
+        """Tokens that a piece computes, padding included."""
+        lengths = [p.tokens for p in piece]
+        return sum(lengths) if self.rows else max(lengths) * len(lengths)
 
 
-def backward(model: Any, packs: Sequence[Pack], weights: dict[str, Any], pieces: Pieces, peers: Peers) -> Any:
-    """Leaves the gradient of the mean loss over all workers' packs in `weights`; gives that loss, a tensor.
+@dataclass(frozen=True)
+class Share:
+    """What each worker does of one step: the pieces of all workers, and this one's own place."""
+
+    pieces: list[list[list[Pack]]]  # of each worker
+    rank: int
+    collective: bool
+
+    @classmethod
+    def of(cls, packs: Sequence[Pack], pieces: Pieces, engine: Engine) -> Share:
+        """Workers get about equally many tokens; which packs a worker gets follows from the step alone."""
+        parts = levelled([p.tokens for p in packs], engine.peers.world)
+        return cls([pieces.cut([packs[i] for i in part]) for part in parts], engine.peers.rank, engine.collective)
+
+    def mine(self) -> list[tuple[list[Pack], float]]:
+        """This worker's pieces with their weight in the loss.
+
+        A worker without a piece, and one that others would wait for, gets some that weigh nothing: the shortest there is.
+        """
+        own = [(piece, 1.0) for piece in self.pieces[self.rank]]
+        number = max(1, max(map(len, self.pieces)) if self.collective else len(own))
+        spare = min((pack for part in self.pieces for piece in part for pack in piece), key=lambda p: p.tokens)
+        return own + [([spare], 0.0)] * (number - len(own))
+
+    def computed(self, pieces: Pieces) -> int:
+        """Tokens that all workers compute, padding included."""
+        return sum(pieces.computed(piece) for part in self.pieces for piece in part)
+
+
+def backward(engine: Engine, packs: Sequence[Pack], share: Share, pieces: Pieces) -> Any:
+    """Leaves the gradient of the mean loss over all workers' packs in the engine; gives that loss, a tensor.
 
     Whoever asks for its value waits for the device: there is work to be handed to it before.
     """
     import torch
 
     total = torch.zeros((), device=pieces.device)
-    labels = labels_in(packs)
-    for batch in pieces.of(packs[peers.rank :: peers.world]):
+    labels, mine = labels_in(packs), share.mine()
+    for number, (piece, weight) in enumerate(mine, 1):
+        batch = pieces.batch(piece)
         with pieces.arithmetic():
-            loss = loss_sum(model, batch) / max(1, labels)
-        loss.backward()
+            loss = engine.loss(batch) * (weight / max(1, labels))
+        engine.backward(loss, last=number == len(mine))
         total += loss.detach()
-    _share(peers, weights)
-    peers.sum_(total)
+    engine.peers.sum_(total)
     return total
 
 
-def _share(peers: Peers, weights: dict[str, Any]) -> None:
-    """Sums the gradients of all workers: one message, as adapters are small."""
-    if peers.world == 1:
-        return
-    import torch
-
-    parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in weights.values()]
-    flat = torch.cat([part.reshape(-1) for part in parts])
-    peers.sum_(flat)
-    at = 0
-    for parameter in weights.values():
-        size = parameter.numel()
-        parameter.grad = flat[at : at + size].view_as(parameter).clone()
-        at += size
-
-
-def refuse_severed(weights: dict[str, Any]) -> None:
+def refuse_severed(magnitudes: dict[str, float]) -> None:
     """Refuses gradients that are missing, zero or not finite in some layer: such training looks busy and learns nothing.
 
-    An adapter's first factor has no gradient while its second is zero, which it is at the start; so layers are judged
-    by the sum of both.
+    `magnitudes`: the sum of each gradient's absolute values, by name. An adapter's first factor has no gradient while its
+    second is zero, which it is at the start; so layers are judged by the sum of both.
     """
     layers: dict[str, float] = {}
-    for name, parameter in weights.items():
+    for name, size in magnitudes.items():
         layer = name.split(".lora_")[0]
-        size = 0.0 if parameter.grad is None else float(parameter.grad.abs().sum())
         layers[layer] = layers.get(layer, 0.0) + size
     severed = [name for name, size in layers.items() if size == 0]
     broken = [name for name, size in layers.items() if not math.isfinite(size)]

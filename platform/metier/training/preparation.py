@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import partial
-from typing import Any
 
 from metier.training import card
 from metier.training.encoding import Example
-from metier.training.fit import MOMENT_BYTES, Fit, Shape, choose
-from metier.training.gradient import Peers, Pieces, arithmetic, backward
-from metier.training.loop import Recipe, packs_rows
+from metier.training.engine import Engine, Peers, Replicated
+from metier.training.fit import MOMENT_BYTES, Card, Fit, Shape, choose
+from metier.training.gradient import Pieces, Share, arithmetic, backward
 from metier.training.model import AnyMethod, load_trainable, trainable
 from metier.training.packs import alone
+from metier.training.recipe import Recipe
 
 PROBE_TOKENS = 256  # of an example in the step that confirms a fit
+ALONE = Peers()
 
 
 def prepared(
-    base: str, method: AnyMethod, recipe: Recipe, device: str, longest: int, workers: int = 1
-) -> tuple[Any, Fit | None]:
-    """The model and how it fits the card. `longest`: tokens of the longest example.
+    base: str,
+    method: AnyMethod,
+    recipe: Recipe,
+    device: str,
+    longest: int,
+    peers: Peers = ALONE,
+    engine: str = "auto",
+    offload: bool = False,
+) -> tuple[Engine, Fit | None]:
+    """The model in its engine, and how it fits the card. `longest`: tokens of the longest example.
 
     No fit is made on a CPU, nor for a model whose shape is not a plain decoder's: there the recipe alone decides.
     """
@@ -30,50 +39,75 @@ def prepared(
         card.let_segments_grow()
     shape = Shape.of(base) if on_card else None
     if shape is not None:
-        room = card.measured(device)
+        room = _least(card.measured(device), peers, device)
         choice = partial(
             choose,
             shape,
             method,
-            most_tokens=recipe.piece_tokens or max(1, recipe.batch_tokens // workers),
+            most_tokens=recipe.piece_tokens or max(1, recipe.batch_tokens // peers.world),
             longest=max(longest, recipe.piece_tokens, min(recipe.pack_tokens, recipe.batch_tokens)),
             checkpointing=recipe.checkpointing,
             optimiser=recipe.optimiser,
         )
         fit = choice(room)
     model = load_trainable(base, method, recipe.seed, device, dense=fit.dense if fit else not on_card)
-    if packs_rows(recipe, device):
+    if recipe.packs_rows(device):
         from metier.training.fast_layers import accelerate
 
         accelerate(model)
+    if on_card and fit is None and recipe.checkpointing == "full":
+        card.recompute(model, None)
+    kind = fit.optimiser if fit else recipe.optimiser
+    weights = list(trainable(model).values())
+    optimiser = card.optimiser_of(kind, weights, device, recipe.learning_rate, recipe.weight_decay)
     if shape is not None and fit is not None:
+        alone_here = Replicated(model, optimiser, device, ALONE)  # others don't wait for whoever runs out of memory
         smaller = partial(choice, dense=fit.dense)
         fit = card.confirmed(
             fit,
-            lambda tried: _peak(model, tried, shape.words, recipe, device),
+            lambda tried: _peak(alone_here, tried, shape.words, recipe),
             lambda memory: smaller(dataclasses.replace(room, memory=memory)),
         )
-    elif on_card and recipe.checkpointing == "full":
-        card.recompute(model, None)
-    return model, fit
+        fit = _smallest(fit, peers, device)
+        card.recompute(model, fit.recomputed)
+    return Replicated(model, optimiser, device, peers), fit
 
 
-def _peak(model: Any, fit: Fit, words: int, recipe: Recipe, device: str) -> int:
+def _smallest(fit: Fit, peers: Peers, device: str) -> Fit:
+    """The fit that every worker's card has room for."""
+    import torch
+
+    numbers = torch.tensor([fit.piece_tokens, -fit.recomputed, -fit.measured_bytes], dtype=torch.int64, device=device)
+    peers.least_(numbers)
+    tokens, recomputed, measured = numbers.tolist()
+    return dataclasses.replace(fit, piece_tokens=tokens, recomputed=-recomputed, measured_bytes=-measured)
+
+
+def _least(room: Card, peers: Peers, device: str) -> Card:
+    """What every worker's card can do: one fit serves all."""
+    import torch
+
+    numbers = torch.tensor(dataclasses.astuple(room), dtype=torch.float64, device=device)
+    peers.least_(numbers)
+    return Card(*numbers.tolist())
+
+
+def _peak(engine: Engine, fit: Fit, words: int, recipe: Recipe) -> int:
     """Bytes at the peak of a step over a row as long as the fit's, every token learnt, with room for the moments."""
     import torch
 
-    card.recompute(model, fit.recomputed)
+    device, world = engine.device, engine.peers.world
+    card.recompute(engine.model, fit.recomputed)
     ids = [i % words for i in range(PROBE_TOKENS)]
     number = -(-fit.piece_tokens // PROBE_TOKENS)
-    pieces = Pieces(number * PROBE_TOKENS, 0, device, arithmetic(recipe.precision, device), packs_rows(recipe, device))
-    weights = trainable(model)
+    rows = recipe.packs_rows(device)
+    pieces = Pieces(number * PROBE_TOKENS, 0, device, arithmetic(recipe.precision, device), rows)
+    packs = alone([Example(ids, ids)] * (number * world))
     torch.cuda.reset_peak_memory_stats(device)
-    model.train()
+    engine.model.train()
     try:
-        backward(model, alone([Example(ids, ids)] * number), weights, pieces, Peers())
+        backward(engine, packs, Share.of(packs, pieces, engine), pieces)
     finally:
-        for weight in weights.values():
-            weight.grad = None
-    return int(
-        torch.cuda.max_memory_allocated(device) + MOMENT_BYTES[fit.optimiser] * sum(p.numel() for p in weights.values())
-    )
+        engine.forget()
+    moments = MOMENT_BYTES[fit.optimiser] * sum(math.prod(shape) for shape in engine.shapes().values())
+    return int(torch.cuda.max_memory_allocated(device) + moments)

@@ -12,22 +12,27 @@ from metier.training.segments import Segments
 
 
 def shared_out(lengths: Sequence[int], most: int) -> list[list[int]]:
-    """Places of packs, shared out over rows of at most `most` tokens, or of a single longer pack; rows are about equal.
-
-    The longest goes first, always to the shortest row (Graham 1969, longest processing time first).
-    """
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    """Places of packs, shared out over rows of at most `most` tokens, or of a single longer pack; rows are about equal."""
     number = -(-sum(lengths) // most) if lengths else 0
     while True:
-        rows: list[list[int]] = [[] for _ in range(number)]
-        filled = [0] * number
-        for i in order:
-            row = min(range(number), key=lambda r: (filled[r], r))
-            rows[row].append(i)
-            filled[row] += lengths[i]
-        if all(tokens <= most or len(row) == 1 for row, tokens in zip(rows, filled, strict=True)):
+        rows = levelled(lengths, number)
+        if all(len(row) <= 1 or sum(lengths[i] for i in row) <= most for row in rows):
             return [row for row in rows if row]
         number += 1
+
+
+def levelled(lengths: Sequence[int], number: int) -> list[list[int]]:
+    """Places of packs, shared out over `number` lists of about equally many tokens.
+
+    The longest goes first, always to the shortest list (Graham 1969, longest processing time first).
+    """
+    lists: list[list[int]] = [[] for _ in range(number)]
+    filled = [0] * number
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        least = min(range(number), key=lambda r: (filled[r], r))
+        lists[least].append(i)
+        filled[least] += lengths[i]
+    return lists
 
 
 def row_of(packs: Sequence[Pack], device: str) -> dict[str, Any]:

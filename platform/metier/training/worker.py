@@ -1,7 +1,8 @@
-"""What one training worker does, from files alone: load, train, and leave the best adapter behind.
+"""What one training worker does: load, train, and leave the best adapter behind.
 
-The job folder holds `job.json`, `train.jsonl`, `validation.jsonl` and `dev.jsonl` (exam requests and questions);
-`checkpoints/` lies in it too, so a restarted worker, or a restarted run, goes on from there.
+The job folder holds `job.json`, `dev.jsonl` (exam requests and questions) and three tables of steps (feed.py): `train.parquet`,
+`validation.parquet`, `probes.parquet`. Checkpoints lie where the job says, so a restarted worker, or a restarted run, goes
+on from there.
 """
 
 from __future__ import annotations
@@ -9,139 +10,157 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from metier.errors import MetierError
-from metier.evaluation.graders import grade
-from metier.inference.protocol import Request
-from metier.inference.transformers_engine import TransformersGenerator, load_tokenizer
+from metier.inference.transformers_engine import load_tokenizer
 from metier.records import Message, Question, record_from
-from metier.retrieval.prompt import ABSTENTION
 from metier.training import checkpoints
-from metier.training.encoding import Example
-from metier.training.gradient import Peers
-from metier.training.course import History
+from metier.training.course import History, Point, StepReport
+from metier.training.dev_exam import DevQuestion, dev_exam
+from metier.training.engine import Peers
+from metier.training.feed import Feed, Schedule, steps_in, tables_of, write_steps
 from metier.training.guard import best_point
-from metier.training.loop import DevScore, Recipe, Run, train
-from metier.training.model import AnyMethod, Method, base_dtype, trainable, weights_in
+from metier.training.loop import Run, train
+from metier.training.model import AnyMethod, Method, base_dtype, weights_in
 from metier.training.preparation import prepared
+from metier.training.probes import refuse_mixed_rows, shares_beginnings
+from metier.training.recipe import Recipe
+from metier.training.storage import Storage
 
-JOB, TRAIN, VALIDATION, DEV = "job.json", "train.jsonl", "validation.jsonl", "dev.jsonl"
-CHECKPOINTS, PROGRESS, RESULT, ADAPTER = "checkpoints", "progress.jsonl", "result.json", "adapter"
-DEV_BATCH_ROWS = 16
-
-
-def write_rows(path: Path, rows: Iterable[Any]) -> None:
-    """Writes dataclasses as JSON lines."""
-    with path.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(dataclasses.asdict(row), ensure_ascii=False) + "\n")
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:  # splitlines would also cut at U+2028, which texts hold
-        return [json.loads(line) for line in file]
+JOB, DEV, TRAIN, VALIDATION, PROBES = "job.json", "dev.jsonl", "train.parquet", "validation.parquet", "probes.parquet"
+RESULT, ADAPTER = "result.json", "adapter"
 
 
 @dataclasses.dataclass(frozen=True)
-class DevQuestion:
-    """One question of the dev exam with its finished prompt."""
+class Job:
+    """What is to be done; everything in it is JSON-able."""
 
-    question: Question
-    messages: tuple[Message, ...]
+    base: str  # a folder
+    recipe: dict[str, Any]
+    method: dict[str, Any]
+    identity: dict[str, str]  # what makes this training itself
+    checkpoints: str  # a folder or URL
+    dev_max_tokens: int
+    steps: list[int]  # of each epoch
+    longest: int  # tokens of the longest example
+    engine: str = "auto"
+    offload: bool = False
+    shares: bool = True  # examples that begin alike are computed together
+
+
+def write_job(folder: Path, job: Job, schedule: Schedule, questions: Iterable[DevQuestion]) -> None:
+    """Writes all that the workers read."""
+    write_steps(folder / TRAIN, schedule.steps())
+    write_steps(folder / VALIDATION, schedule.held_out)
+    write_steps(folder / PROBES, schedule.probes)
+    with (folder / DEV).open("w", encoding="utf-8") as file:
+        for question in questions:
+            file.write(json.dumps(dataclasses.asdict(question), ensure_ascii=False) + "\n")
+    (folder / JOB).write_text(json.dumps(dataclasses.asdict(job)), encoding="utf-8")
+
+
+def job_in(folder: Path) -> Job:
+    """The job of a folder."""
+    return Job(**json.loads((folder / JOB).read_text(encoding="utf-8")))
+
+
+def feed_of(folder: Path) -> Feed:
+    """The job's steps, read from its files."""
+    return Feed(lambda: tables_of(folder / TRAIN), lambda: tables_of(folder / VALIDATION))
 
 
 def _dev_questions(path: Path) -> list[DevQuestion]:
+    with path.open(encoding="utf-8") as file:  # splitlines would also cut at U+2028, which texts hold
+        rows = [json.loads(line) for line in file]
     return [
         DevQuestion(record_from(Question, row["question"]), tuple(Message(**m) for m in row["messages"]))
-        for row in _rows(path)
+        for row in rows
     ]
 
 
-def dev_exam(questions: Sequence[DevQuestion], tokenizer: Any, max_tokens: int) -> Callable[[Any], DevScore]:
-    """A function that examines a model in memory, greedily, and grades it as the real exam does."""
-    requests = [Request(id=q.question.id, messages=q.messages, max_tokens=max_tokens) for q in questions]
+def work(
+    folder: Path,
+    peers: Peers,
+    device: str,
+    feed: Feed | None = None,
+    tell: Callable[[StepReport | Point], None] = lambda told: None,
+) -> None:
+    """Trains in `folder`. A failure of ours is written into the result: it would fail again however often it is retried.
 
-    def sit(model: Any) -> DevScore:
-        responses = TransformersGenerator(model, tokenizer, DEV_BATCH_ROWS).generate(requests)
-        scores = [grade(q.question, r.text).score for q, r in zip(questions, responses, strict=True)]
-        words = [len(r.text.split()) for r in responses]
-        refused = [ABSTENTION.lower() in r.text.lower() for r in responses]
-        number = len(responses)
-        error = statistics.stdev([*scores, 0.0, 1.0]) / math.sqrt(number)  # few equal scores are not certain either
-        return DevScore(sum(scores) / number, error, sum(words) / number, sum(refused) / number)
-
-    return sit
-
-
-def work(folder: Path, peers: Peers, device: str) -> None:
-    """Trains in `folder`. A failure of ours is written into the result: it would fail again however often it is retried."""
+    `feed`: where the steps come from, else the job's files; `tell`: called by the first worker.
+    """
     try:
-        _work(folder, peers, device)
+        _work(folder, peers, device, feed or feed_of(folder), tell)
     except MetierError as error:
         if peers.rank == 0:
-            result = {"error": type(error).__name__, "text": str(error)}
-            (folder / RESULT).write_text(json.dumps(result), encoding="utf-8")
+            _write_result(folder, {"error": type(error).__name__, "text": str(error)})
 
 
-def _work(folder: Path, peers: Peers, device: str) -> None:
-    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    recipe = Recipe(**job["recipe"])
-    tokenizer = load_tokenizer(job["base"])
-    examples, held_out = ([Example(**row) for row in _rows(folder / name)] for name in (TRAIN, VALIDATION))
-    longest = max((len(e.ids) for e in (*examples, *held_out)), default=0)
-    model, fit = prepared(job["base"], method_of(job["method"]), recipe, device, longest, peers.world)
+def _work(folder: Path, peers: Peers, device: str, feed: Feed, tell: Callable[[StepReport | Point], None]) -> None:
+    job = job_in(folder)
+    recipe, tokenizer = Recipe(**job.recipe), load_tokenizer(job.base)
+    engine, fit = prepared(job.base, method_of(job.method), recipe, device, job.longest, peers, job.engine, job.offload)
     questions = _dev_questions(folder / DEV)
     run = Run(
-        model=model,
-        train=examples,
-        validation=held_out,
+        engine=engine,
+        feed=feed,
+        steps=job.steps,
         pad=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
-        work=folder / CHECKPOINTS,
+        storage=Storage(job.checkpoints),
         recipe=recipe,
-        device=device,
+        identity=job.identity,
         fit=fit,
-        peers=peers,
-        dev_exam=dev_exam(questions, tokenizer, job["dev_max_tokens"]) if questions else None,
-        progress=_progress_file(folder) if peers.rank == 0 else lambda done, total, what: None,
+        dev_exam=dev_exam(questions, tokenizer, job.dev_max_tokens) if questions else None,
+        tell=tell if peers.rank == 0 else lambda told: None,
     )
-    run.work.mkdir(exist_ok=True)
+    rows, *sharing = steps_in(tables_of(folder / PROBES))
+    if run.pieces.rows:
+        refuse_mixed_rows(engine, run.pieces, rows)
+    if not shares_beginnings(engine, run.pieces, [pack for packs in sharing for pack in packs]):
+        if peers.rank == 0:
+            _write_result(folder, {"shares": False})
+        return
     history = train(run)
     if peers.rank == 0:
         _finish(folder, run, tokenizer, history)
 
 
-def method_of(tree: dict[str, Any]) -> AnyMethod:
+def method_of(tree: Mapping[str, Any]) -> AnyMethod:
     """The method that a JSON tree describes."""
     found: AnyMethod = TypeAdapter(Method).validate_python(tree)
     return found
 
 
-def _progress_file(folder: Path) -> Callable[[int, int, str], None]:
-    def say(done: int, total: int, what: str) -> None:
-        with (folder / PROGRESS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps([done, total, what]) + "\n")
-
-    return say
-
-
 def _finish(folder: Path, run: Run, tokenizer: Any, history: History) -> None:
-    """Puts the best checkpoint's weights back and saves them as an adapter that PEFT and vLLM load."""
+    """Saves the best checkpoint's weights as PEFT and vLLM load them: an adapter, or a whole model."""
     best = best_point(history.points)
-    weights = trainable(run.model)
-    checkpoints.load_weights(checkpoints.folder_of(run.work, best.step), weights)
-    if not hasattr(run.model, "peft_config"):  # a whole model, served as a GPU serves it
-        run.model.to(base_dtype(run.device))
-    run.model.save_pretrained(folder / ADAPTER, safe_serialization=True)
+    state = checkpoints.complete(run.storage)[best.step]
+    model, shapes = run.engine.model, run.engine.shapes()
+    whole = not hasattr(model, "peft_config")
+    dtype = base_dtype(run.engine.device)  # a whole model is served as a GPU serves it
+    with checkpoints.opened(run.storage, state, checkpoints.WEIGHTS) as saved:
+        weights = {name: saved[f"weight:{name}"] for name in shapes}
+        kept = {name: weight.to(dtype) if whole else weight for name, weight in weights.items()}
+        model.save_pretrained(folder / ADAPTER, state_dict=kept)
     tokenizer.save_pretrained(folder / ADAPTER)
-    sizes = {"trainable": sum(p.numel() for p in weights.values()), "total": weights_in(run.model)}
-    fit = run.fit.as_json() if run.fit else None
-    result = {"history": history.as_json(), "best_step": best.step, "fit": fit} | sizes
+    _write_result(
+        folder,
+        {
+            "history": history.as_json(),
+            "best_step": best.step,
+            "fit": run.fit.as_json() if run.fit else None,
+            "trainable": sum(math.prod(shape) for shape in shapes.values()),
+            "total": weights_in(model),
+        },
+    )
+
+
+def _write_result(folder: Path, result: dict[str, Any]) -> None:
     partial = folder / (RESULT + ".partial")
     partial.write_text(json.dumps(result), encoding="utf-8")
     partial.rename(folder / RESULT)

@@ -1,88 +1,177 @@
 from __future__ import annotations
 
-import json
+import threading
 
 import pytest
 import torch
 
-from metier.errors import StepError
+from metier.errors import InputError, MachineError
 from metier.training import checkpoints
+from metier.training.engine import Peers, Replicated
+from metier.training.storage import Storage
+
+SHAPES = {"a.lora_A": (2, 3), "b.lora_B": (3,)}
+ALL = frozenset(range(99))
+IDENTITY = {"base model": "one", "method": "lora"}
+
+
+class Weights(torch.nn.Module):
+    """Two parameters under the names of an adapter's."""
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], value: float = 0.0) -> None:
+        super().__init__()
+        for name, shape in shapes.items():
+            self.register_parameter(name.replace(".", "/"), torch.nn.Parameter(torch.full(shape, value)))
+
+    def named_parameters(self, *arguments, **settings):
+        return ((name.replace("/", "."), p) for name, p in super().named_parameters(*arguments, **settings))
+
+
+def engine_of(shapes=SHAPES, value: float = 0.0, peers: Peers | None = None) -> Replicated:
+    model = Weights(shapes, value)
+    return Replicated(model, torch.optim.AdamW(list(model.parameters()), lr=0.1), "cpu", peers or Peers())
 
 
 @pytest.fixture
-def moved():
-    """Two parameters after one step of Adam."""
-    torch.manual_seed(0)
-    weights = {"a.lora_A": torch.nn.Parameter(torch.randn(2, 3)), "b.lora_B": torch.nn.Parameter(torch.randn(3))}
-    optimiser = torch.optim.AdamW(list(weights.values()), lr=0.1)
-    for weight in weights.values():
+def storage(tmp_path):
+    return Storage(str(tmp_path / "checkpoints"))
+
+
+def moved(value: float = 1.0, peers: Peers | None = None) -> Replicated:
+    """An engine after one step of Adam."""
+    engine = engine_of(value=value, peers=peers)
+    for weight in engine.model.parameters():
         weight.grad = torch.ones_like(weight)
-    optimiser.step()
-    return weights, optimiser
+    engine.step(0.1, 1000.0)
+    return engine
 
 
-def fresh():
-    weights = {"a.lora_A": torch.nn.Parameter(torch.zeros(2, 3)), "b.lora_B": torch.nn.Parameter(torch.zeros(3))}
-    return weights, torch.optim.AdamW(list(weights.values()), lr=0.1)
+def save(storage: Storage, engine: Replicated, step: int, keep=ALL) -> None:
+    saver = checkpoints.Saver(storage, engine)
+    saver.save({"step": step, "identity": IDENTITY}, keep)
+    saver.close()
 
 
-def test_weights_moments_random_state_and_position_come_back(moved, tmp_path):
-    weights, optimiser = moved
-    folder = checkpoints.save(tmp_path, 7, weights, optimiser, {"step": 7})
-    expected = torch.rand(3)
-    others, other_optimiser = fresh()
-    assert checkpoints.restore(folder, others, other_optimiser) == {"step": 7}
-    assert torch.equal(torch.rand(3), expected)
-    for name, weight in weights.items():
-        assert torch.equal(others[name], weight)
-        state, other = optimiser.state[weight], other_optimiser.state[others[name]]
-        assert all(torch.equal(state[key], other[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
+def contents(engine: Replicated) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in engine.tensors()}
 
 
-def test_an_optimiser_that_counts_in_plain_numbers_gets_one_back(moved, tmp_path):
+def test_weights_moments_and_position_come_back(storage):
+    engine, other = moved(), engine_of()
+    save(storage, engine, 7)
+    state = checkpoints.newest(storage)
+    assert (state["step"], state["identity"]) == (7, IDENTITY)
+    checkpoints.restore(storage, state, other)
+    expected = contents(engine)
+    assert {name.split(":")[0] for name in expected} == {"weight", "step", "exp_avg", "exp_avg_sq"}
+    for name, tensor in contents(other).items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_an_optimiser_that_counts_in_plain_numbers_gets_one_back(storage):
     """As bitsandbytes' 8-bit AdamW does, whose moments are bytes."""
-    weights, optimiser = moved
-    for weight in weights.values():
-        optimiser.state[weight] = {"step": 3, "state1": torch.arange(4, dtype=torch.uint8)}
-    folder = checkpoints.save(tmp_path, 7, weights, optimiser, {"step": 7})
-    others, other_optimiser = fresh()
-    checkpoints.restore(folder, others, other_optimiser)
-    for weight in others.values():
-        state = other_optimiser.state[weight]
+    engine, other = moved(), engine_of()
+    for weight in engine.model.parameters():
+        engine._optimiser.state[weight] = {"step": 3, "state1": torch.arange(4, dtype=torch.uint8)}
+    save(storage, engine, 7)
+    checkpoints.restore(storage, checkpoints.newest(storage), other)
+    for state in other._optimiser.state.values():
         assert (type(state["step"]), state["step"], state["state1"].tolist()) == (int, 3, [0, 1, 2, 3])
 
 
-def test_only_the_newest_keeps_the_optimiser_but_all_keep_their_weights(moved, tmp_path):
-    for step in (1, 2, 3):
-        checkpoints.save(tmp_path, step, *moved, {"step": step})
-    found = checkpoints.complete(tmp_path)
-    assert [json.loads((f / checkpoints.STATE).read_text())["step"] for f in found] == [1, 2, 3]
-    assert [(f / checkpoints.OPTIMISER).exists() for f in found] == [False, False, True]
-    assert all((f / checkpoints.ADAPTER).exists() for f in found)
-    assert checkpoints.newest(tmp_path) == found[-1]
+def test_workers_write_a_part_each_and_any_number_of_them_goes_on(storage):
+    """Two writers, one reader; the checkpoint is none before the second has written."""
+    number = {"sent": 7}
+    peers = [Peers(rank, 2, lambda t: t.fill_(number["sent"])) for rank in range(2)]
+    engines = [moved(peers=peer) for peer in peers]
+    save(storage, engines[0], 3)
+    assert checkpoints.newest(storage) is None
+    assert checkpoints.complete(storage) == {}
+    save(storage, engines[1], 3)
+    other = engine_of()
+    checkpoints.restore(storage, checkpoints.newest(storage), other)
+    expected = contents(moved())
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in contents(other).items())
+    sizes = [len(list((storage_folder(storage) / "step-000003").glob(f"*-{rank}-of-2.safetensors"))) for rank in (0, 1)]
+    assert sizes == [2, 2]
 
 
-def test_what_a_kill_left_half_written_is_replaced(moved, tmp_path):
-    partial = tmp_path / "step-000001.partial"
-    partial.mkdir()
-    (partial / "rest").write_text("of a killed attempt")
-    folder = checkpoints.save(tmp_path, 1, *moved, {"step": 1})
-    assert not partial.exists()
-    assert sorted(p.name for p in folder.iterdir()) == sorted(
-        [checkpoints.ADAPTER, checkpoints.OPTIMISER, checkpoints.STATE]
-    )
+def storage_folder(storage: Storage):
+    from pathlib import Path
+
+    return Path(storage.place)
 
 
-def test_nothing_is_no_checkpoint(tmp_path):
-    assert checkpoints.newest(tmp_path) is None
+def test_files_of_an_attempt_that_was_killed_are_never_mixed_in(storage):
+    """Its first worker had written, its second had not; the next attempt's second worker must not complete it."""
+    first = moved(peers=Peers(0, 2, lambda t: t.fill_(1)))
+    save(storage, first, 3)
+    second = moved(peers=Peers(1, 2, lambda t: t.fill_(2)))
+    save(storage, second, 3)
+    assert checkpoints.newest(storage) is None
+
+
+def test_only_the_newest_keeps_the_optimiser_and_what_may_be_best_its_weights(storage):
+    for step in (1, 2, 3, 4):
+        save(storage, moved(), step, keep={2, 3, 4})
+    assert list(checkpoints.complete(storage)) == [2, 3, 4]
+    assert checkpoints.newest(storage)["step"] == 4
+    kept = {name.rsplit("-", 4)[0] for name in storage.names() if "moments" in name}
+    assert kept == {"step-000004/moments"}
+    assert not any(name.startswith("step-000001") for name in storage.names())
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(storage, monkeypatch):
+    """What is saved is the state of the moment, though the weights move while it is being written."""
+    engine = moved()
+    expected = contents(engine)
+    saver, may_write, put = checkpoints.Saver(storage, engine), threading.Event(), storage.put
+
+    def slowly(name, file) -> None:
+        may_write.wait(10)
+        put(name, file)
+
+    monkeypatch.setattr(storage, "put", slowly)
+    saver.save({"step": 1, "identity": IDENTITY}, [1])
+    for weight in engine.model.parameters():
+        weight.data.fill_(77.0)
+    assert checkpoints.newest(storage) is None
+    may_write.set()
+    saver.close()
+    with checkpoints.opened(storage, checkpoints.newest(storage)) as saved:
+        assert all(torch.equal(saved[name], tensor) for name, tensor in expected.items())
+
+
+def test_what_goes_wrong_with_writing_is_raised(storage, monkeypatch):
+    def full(name, file) -> None:
+        raise MachineError("no space is left")
+
+    saver = checkpoints.Saver(storage, moved())
+    monkeypatch.setattr(storage, "put", full)
+    saver.save({"step": 1, "identity": IDENTITY}, [1])
+    with pytest.raises(MachineError, match="no space"):
+        saver.close()
+
+
+def test_nothing_is_no_checkpoint(storage):
+    assert checkpoints.newest(storage) is None
+    checkpoints.refuse_foreign(storage, IDENTITY)
+
+
+def test_checkpoints_of_another_training_are_refused_by_name(storage):
+    save(storage, moved(), 1)
+    checkpoints.refuse_foreign(storage, IDENTITY)
+    with pytest.raises(
+        InputError, match=r"are of another base model: remove them to begin anew, or name another folder"
+    ):
+        checkpoints.refuse_foreign(storage, IDENTITY | {"base model": "two"})
 
 
 @pytest.mark.parametrize(
     "other",
     [{"a.lora_A": (2, 4), "b.lora_B": (3,)}, {"a.lora_A": (2, 3)}, {"a.lora_A": (2, 3), "c.lora_B": (3,)}],
 )
-def test_weights_of_another_shape_or_name_are_refused(moved, tmp_path, other):
-    folder = checkpoints.save(tmp_path, 1, *moved, {"step": 1})
-    weights = {name: torch.nn.Parameter(torch.zeros(shape)) for name, shape in other.items()}
-    with pytest.raises(StepError, match="checkpoint of another model or method"):
-        checkpoints.load_weights(folder, weights)
+def test_weights_of_another_shape_or_name_are_refused(storage, other):
+    save(storage, moved(), 1)
+    with pytest.raises(InputError, match="checkpoint of another model or method"):
+        checkpoints.restore(storage, checkpoints.newest(storage), engine_of(other))

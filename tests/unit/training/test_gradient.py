@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import pytest
 import torch
-import torch.nn.functional as functional
 
 from metier.errors import StepError
 from metier.training.encoding import IGNORED, Example
-from metier.training.gradient import Peers, Pieces, backward, labels_in, loss_sum, refuse_severed
+from metier.training.engine import Peers, Replicated
+from metier.training.gradient import Pieces, Share, backward, labels_in, refuse_severed
 from metier.training.model import LoraMethod, load_base, trainable, with_adapter
-from metier.training.packs import alone, packed, padded
+from metier.training.packs import alone, packed
 from tests.fixtures.tiny_model import make_tiny_model
 
 EXAMPLES = alone([
@@ -40,24 +41,15 @@ def pieces(tokens: int = 1000) -> Pieces:
     return Pieces(tokens=tokens, pad=2, device="cpu", arithmetic=contextlib.nullcontext)
 
 
-def gradient(model, examples, tokens: int = 1000, peers: Peers | None = None):
-    weights = trainable(model)
-    for weight in weights.values():
-        weight.grad = None
-    loss = float(backward(model, examples, weights, pieces(tokens), peers or Peers()))
-    return loss, {name: weight.grad.clone() for name, weight in weights.items()}
+def engine_of(model, peers: Peers | None = None) -> Replicated:
+    return Replicated(model, torch.optim.AdamW(list(trainable(model).values())), "cpu", peers or Peers())
 
 
-def test_logits_where_the_loss_looks_give_the_loss_over_all_logits(model):
-    batch = padded(EXAMPLES, pad=2, device="cpu")
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    plain = functional.cross_entropy(
-        logits[:, :-1].reshape(-1, logits.shape[-1]),
-        batch["labels"][:, 1:].reshape(-1),
-        ignore_index=IGNORED,
-        reduction="sum",
-    )
-    torch.testing.assert_close(loss_sum(model, batch), plain)
+def gradient(model, packs, tokens: int = 1000, peers: Peers | None = None):
+    engine = engine_of(model, peers)
+    engine.forget()
+    loss = float(backward(engine, packs, Share.of(packs, pieces(tokens), engine), pieces(tokens)))
+    return loss, {name: weight.grad.clone() for name, weight in trainable(model).items()}
 
 
 def test_the_first_token_is_not_predicted_so_its_label_does_not_count():
@@ -87,6 +79,7 @@ def test_two_workers_together_make_the_gradient_of_one(model):
 
 
 def test_a_worker_without_rows_still_takes_part(model):
+    """With a piece that weighs nothing: its gradient is there, and zero."""
     received: list[torch.Tensor] = []
     loss, got = gradient(model, EXAMPLES[:1], peers=Peers(1, 2, received.append))
     assert loss == 0
@@ -94,11 +87,32 @@ def test_a_worker_without_rows_still_takes_part(model):
     assert all(float(g.abs().sum()) == 0 for g in got.values())
 
 
+def test_workers_that_must_compute_together_get_equally_many_pieces(model):
+    class Together(Replicated):
+        collective = True
+
+    shares = []
+    for rank in range(3):
+        engine = Together(model, torch.optim.AdamW(list(trainable(model).values())), "cpu", Peers(rank, 3))
+        shares.append(Share.of(EXAMPLES, pieces(tokens=4), engine))
+    number = {len(share.mine()) for share in shares}
+    assert len(number) == 1
+    worked = [pack for share in shares for piece, weight in share.mine() if weight for pack in piece]
+    assert sorted(p.examples[0].ids for p in worked) == sorted(p.examples[0].ids for p in EXAMPLES)
+
+
+def test_tokens_that_are_computed_are_counted_over_all_workers(model):
+    share = Share.of(EXAMPLES, pieces(), engine_of(model))
+    assert share.computed(pieces()) == len(EXAMPLES) * max(p.tokens for p in EXAMPLES)
+    rows = dataclasses.replace(pieces(), rows=True)
+    assert Share.of(EXAMPLES, rows, engine_of(model)).computed(rows) == sum(p.tokens for p in EXAMPLES)
+
+
 def test_a_fresh_adapter_is_sound(folder):
     """Its first factors have no gradient, since its second ones are zero."""
     fresh = with_adapter(load_base(folder, "cpu"), LoraMethod(), seed=0)
     gradient(fresh, EXAMPLES)
-    refuse_severed(trainable(fresh))
+    refuse_severed(engine_of(fresh).magnitudes())
 
 
 def test_a_layer_that_no_gradient_reaches_is_named(model):
@@ -108,15 +122,14 @@ def test_a_layer_that_no_gradient_reaches_is_named(model):
         if "layers.1.mlp.up_proj" in name:
             weight.grad = torch.zeros_like(weight)
     with pytest.raises(StepError, match=r"no gradient reaches 1 of 14 trained layers, first .*layers\.1\.mlp\.up_proj"):
-        refuse_severed(weights)
+        refuse_severed(engine_of(model).magnitudes())
 
 
 def test_a_gradient_that_is_not_finite_is_refused(model):
     gradient(model, EXAMPLES)
-    weights = trainable(model)
-    next(iter(weights.values())).grad[0, 0] = float("nan")
+    next(iter(trainable(model).values())).grad[0, 0] = float("nan")
     with pytest.raises(StepError, match="not finite in 1 of 14 layers"):
-        refuse_severed(weights)
+        refuse_severed(engine_of(model).magnitudes())
 
 
 def test_a_shared_beginning_changes_neither_loss_nor_gradient(model):

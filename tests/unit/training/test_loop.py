@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import shutil
 
 import pytest
 import torch
 
-from metier.errors import StepError
+from metier.errors import InputError, StepError
 from metier.training import checkpoints
+from metier.training.card import optimiser_of
+from metier.training.course import Point, StepReport
 from metier.training.encoding import IGNORED, Example
+from metier.training.engine import Peers, Replicated
 from metier.training.fast_layers import accelerate
-from metier.training.loop import DevScore, Recipe, Run, _packs, _refuse_divergence, train
+from metier.training.feed import Feed, scheduled, tables_of, write_steps
+from metier.training.loop import DevScore, Run, _refuse_divergence, train
 from metier.training.model import LoraMethod, load_base, trainable, with_adapter
+from metier.training.recipe import Recipe
+from metier.training.storage import Storage
 from tests.fixtures.tiny_model import make_tiny_model
 
 METHOD = LoraMethod(rank=4, dropout=0.1)  # dropout: a resumed run must also draw the same random numbers
@@ -43,52 +48,68 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def started(folder, tmp_path):
-    """A function that makes a run over a fresh adapter; the work folder is shared by the runs of one test."""
+    """A function that makes a run over a fresh adapter; runs of one name share their checkpoints."""
 
-    def start(recipe: Recipe = RECIPE, name: str = "work", **changes) -> Run:
-        work = tmp_path / name
-        work.mkdir(exist_ok=True)
-        model = with_adapter(load_base(folder, "cpu"), METHOD, recipe.seed)
-        run = Run(model=model, train=examples(40), validation=examples(8, seed=1), pad=2, work=work, recipe=recipe)
+    def start(
+        recipe: Recipe = RECIPE,
+        name: str = "work",
+        rows: list[Example] | None = None,
+        held_out: list[Example] | None = None,
+        method: LoraMethod = METHOD,
+        **changes,
+    ) -> Run:
+        model = with_adapter(load_base(folder, "cpu"), method, recipe.seed)
+        if recipe.packing == "rows":
+            accelerate(model)
+        train, validation = rows or examples(40), examples(8, seed=1) if held_out is None else held_out
+        schedule = scheduled(train, validation, recipe, rows=recipe.packing == "rows")
+        files = tmp_path / f"{name}-{schedule.digest[:8]}"
+        files.mkdir(exist_ok=True)
+        write_steps(files / "train.parquet", schedule.steps())
+        write_steps(files / "validation.parquet", schedule.held_out)
+        optimiser = optimiser_of("adamw", list(trainable(model).values()), "cpu", recipe.learning_rate, 0.0)
+        run = Run(
+            engine=Replicated(model, optimiser, "cpu", Peers()),
+            feed=Feed(lambda: tables_of(files / "train.parquet"), lambda: tables_of(files / "validation.parquet")),
+            steps=[len(epoch) for epoch in schedule.epochs],
+            pad=2,
+            storage=Storage(str(tmp_path / name)),
+            recipe=recipe,
+            identity={"training set": schedule.digest, "method": str(method)},
+        )
         return dataclasses.replace(run, **changes)
 
     return start
 
 
 def weights_of(run: Run) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in trainable(run.model).items()}
+    return {name: p.detach().clone() for name, p in trainable(run.engine.model).items()}
+
+
+def at_step(wanted: int, act) -> object:
+    """A listener that acts once a step is told."""
+
+    def tell(told: StepReport | Point) -> None:
+        if isinstance(told, StepReport) and told.step == wanted:
+            act()
+
+    return tell
+
+
+def kill() -> None:
+    raise Killed
 
 
 def test_rows_without_padding_train_as_padded_ones_do(started):
     """Same steps, as one step holds the whole set; losses and weights then agree."""
-    recipe = RECIPE.model_copy(update={"batch_tokens": 10_000, "epochs": 4})
-    model = with_adapter(
-        load_base(started().model.get_base_model().name_or_path, "cpu"), LoraMethod(rank=4), recipe.seed
-    )
-    plain = started(recipe, "plain", model=model)
-    expected = train(plain)
-    packed_recipe = recipe.model_copy(update={"packing": "rows"})
-    model = with_adapter(
-        load_base(started().model.get_base_model().name_or_path, "cpu"), LoraMethod(rank=4), recipe.seed
-    )
-    accelerate(model)
-    fast = started(packed_recipe, "fast", model=model)
-    history = train(fast)
+    recipe, method = RECIPE.model_copy(update={"batch_tokens": 10_000, "epochs": 4}), LoraMethod(rank=4)
+    expected = train(started(recipe, "plain", method=method))
+    history = train(started(recipe.model_copy(update={"packing": "rows"}), "fast", method=method))
     assert [step for step, _ in history.losses] == [step for step, _ in expected.losses]
     for (_, mine), (_, theirs) in zip(history.losses, expected.losses, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-4)
     assert history.points[-1].val_loss == pytest.approx(expected.points[-1].val_loss, rel=1e-4)
     assert history.losses[-1][1] < history.losses[0][1]
-
-
-def test_a_model_that_mixes_the_texts_of_a_row_is_refused(started):
-    run = started(RECIPE.model_copy(update={"packing": "rows"}), train=examples(12))
-    accelerate(run.model)
-    layer = run.model.get_base_model().model.layers[0]
-    plain = layer.forward
-    layer.forward = lambda hidden, **settings: plain(hidden.cumsum(1) if "segments" in settings else hidden, **settings)
-    with pytest.raises(StepError, match=r"lets examples see each other; set train\.packing to padded"):
-        train(run)
 
 
 def test_training_lowers_both_losses(started):
@@ -101,23 +122,34 @@ def test_checkpoints_come_as_often_as_asked_and_the_last_at_the_end(started):
     run = started()
     history = train(run)
     assert len(history.points) == 4
-    assert history.points[-1].step == history.losses[-1][0]
-    assert [p.name for p in checkpoints.complete(run.work)] == [f"step-{p.step:06d}" for p in history.points]
+    assert history.points[-1].step == history.losses[-1][0] == sum(run.steps)
+    assert list(checkpoints.complete(run.storage)) == [p.step for p in history.points]
+
+
+def test_what_is_told_is_the_course(started):
+    told: list[StepReport | Point] = []
+    run = started(tell=told.append)
+    history = train(run)
+    reports = [one for one in told if isinstance(one, StepReport)]
+    assert [[r.step, r.loss] for r in reports] == history.losses
+    assert [one for one in told if isinstance(one, Point)] == history.points
+    per_epoch = sum(r.tokens for r in reports[: run.steps[0]])
+    assert per_epoch == sum(len(e.ids) for e in examples(40))
+    assert all(r.computed_tokens >= r.tokens > r.labels > 0 for r in reports)
+    assert all(r.seconds > 0 and r.grad_norm > 0 for r in reports)
+    rates = [r.learning_rate for r in reports]
+    assert max(rates) == RECIPE.learning_rate > rates[-1] > 0
 
 
 def test_a_killed_run_goes_on_to_the_bit(started):
     whole = started(name="whole")
     expected = train(whole)
-
-    def kill(done: int, total: int, what: str) -> None:
-        if done == expected.points[1].step + 2:
-            raise Killed
-
     with pytest.raises(Killed):
-        train(started(progress=kill))
+        train(started(tell=at_step(expected.points[1].step + 2, kill)))
     resumed = started()
     seen: list[int] = []
-    history = train(dataclasses.replace(resumed, progress=lambda done, total, what: seen.append(done)))
+    resumed.tell = lambda told: seen.append(told.step)
+    history = train(resumed)
     assert seen[0] == expected.points[1].step + 1
     assert history == expected
     for name, weight in weights_of(whole).items():
@@ -132,7 +164,7 @@ def test_a_finished_run_has_nothing_to_go_on_with(started):
 
 
 def test_an_evaluation_changes_nothing_in_the_training(started):
-    def dev_exam(model) -> DevScore:
+    def dev_exam(engine) -> DevScore:
         torch.rand(7)  # generation draws random numbers too
         return DevScore(0.5, 0.0, 3.0, 0.0)
 
@@ -149,7 +181,8 @@ def test_training_stops_early_and_a_resumed_run_stops_there_too(started):
     recipe = RECIPE.model_copy(update={"epochs": 8, "patience": 2, "learning_rate": 1e-7})
 
     def fresh(**changes) -> Run:
-        return started(recipe, validation=(), dev_exam=lambda model: DevScore(next(scores), 0.0, 1.0, 0.0), **changes)
+        dev_exam = lambda engine: DevScore(next(scores), 0.0, 1.0, 0.0)  # noqa: E731
+        return started(recipe, held_out=[], dev_exam=dev_exam, **changes)
 
     history = train(fresh())
     assert history.stopped_early
@@ -160,8 +193,8 @@ def test_training_stops_early_and_a_resumed_run_stops_there_too(started):
 def test_an_evaluation_that_cuts_the_gradients_off_is_noticed(started):
     """As bitsandbytes' 4-bit layers do on a CPU: they are repacked for inference and never unpacked."""
 
-    def severing(model) -> DevScore:
-        for name, part in model.named_modules():
+    def severing(engine) -> DevScore:
+        for name, part in engine.model.named_modules():
             if name.endswith("layers.0.self_attn.q_proj"):
                 part.forward = lambda x, part=part: part.base_layer(x)
         return DevScore(0.5, 0.0, 1.0, 0.0)
@@ -172,37 +205,31 @@ def test_an_evaluation_that_cuts_the_gradients_off_is_noticed(started):
         train(started(dev_exam=severing))
 
 
-def test_a_set_without_labels_is_refused(started):
-    silent = [Example(e.ids, [e.ids[0]] + [IGNORED] * (len(e.ids) - 1)) for e in examples(4)]
-    with pytest.raises(StepError, match="no token of the training set carries a label"):
-        train(started(train=silent))
-
-
 @pytest.mark.parametrize("factor", [300.0, float("nan")])
 def test_divergence_ends_training_with_a_remedy(started, factor):
     run = started()
 
-    def blow_up(done: int, total: int, what: str) -> None:
-        if done == 11:
-            with torch.no_grad():
-                run.model.get_base_model().model.norm.weight.mul_(factor)
+    def blow_up() -> None:
+        with torch.no_grad():
+            run.engine.model.get_base_model().model.norm.weight.mul_(factor)
 
+    run.tell = at_step(11, blow_up)
     with pytest.raises(StepError, match=r"training diverged: .* at step 12; lower train\.learning_rate"):
-        train(dataclasses.replace(run, progress=blow_up))
+        train(run)
 
 
-def test_a_checkpoint_of_another_plan_is_refused(started):
+def test_a_checkpoint_of_another_training_set_is_refused(started):
     train(started())
-    with pytest.raises(StepError, match="belongs to a plan of .* steps, this one has"):
-        train(started(train=examples(9)))
+    with pytest.raises(
+        InputError, match="are of another training set: remove them to begin anew, or name another folder"
+    ):
+        train(started(rows=examples(9)))
 
 
-def test_examples_that_begin_alike_are_one_pack_even_where_that_is_longer_than_a_step(started):
-    start = list(range(4, 34))
-    alike = [Example(start + [40 + i] * 6, [IGNORED] * 30 + [40 + i] * 6) for i in range(7)]
-    packs, _ = _packs(started(train=alike))
-    assert [(p.shared, len(p.examples)) for p in packs] == [(29, 7)]
-    assert packs[0].tokens > started().recipe.batch_tokens
+def test_data_that_ends_early_is_no_success(started):
+    run = started()
+    with pytest.raises(StepError, match=r"the data ended at step \d+ of"):
+        train(dataclasses.replace(run, steps=[run.steps[0], run.steps[1] + 3]))
 
 
 def test_one_hard_step_is_no_divergence_and_ten_are():
@@ -212,17 +239,9 @@ def test_one_hard_step_is_no_divergence_and_ten_are():
         _refuse_divergence([*steps, *([12.0 + i, 4.5] for i in range(10))])
 
 
-def test_a_checkpoint_of_another_method_is_refused(started, folder, tmp_path):
+def test_a_checkpoint_of_another_method_is_refused(started):
     train(started())
-    other = with_adapter(load_base(folder, "cpu"), LoraMethod(rank=8), seed=0)
-    with pytest.raises(StepError, match="checkpoint of another model or method"):
-        train(started(model=other))
-
-
-def test_half_a_checkpoint_is_not_a_checkpoint(started):
-    run = started()
-    train(run)
-    newest = checkpoints.newest(run.work)
-    shutil.copytree(newest, run.work / "step-999999.partial")
-    (run.work / "step-999998").mkdir()
-    assert checkpoints.newest(run.work) == newest
+    with pytest.raises(InputError, match="are of another method"):
+        train(started(method=LoraMethod(rank=8)))
+    with pytest.raises(InputError, match=r"checkpoint of another model or method: .*lora_A.* differs"):
+        train(started(method=LoraMethod(rank=8), identity=started().identity))

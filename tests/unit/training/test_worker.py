@@ -7,14 +7,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from metier.records import Question
-from metier.retrieval.prompt import ABSTENTION, prompt_messages
 from metier.training import checkpoints, worker
-from metier.training.encoding import Example
-from metier.training.gradient import Peers
+from metier.training.course import Point, StepReport
+from metier.training.engine import Peers
 from metier.training.model import FullMethod, QloraMethod
+from metier.training.storage import Storage
 from tests.fixtures.tiny_model import make_tiny_model
-from tests.fixtures.training_job import make_job
+from tests.fixtures.training_job import CHECKPOINTS, make_job
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +35,11 @@ def test_a_job_leaves_the_best_adapter_with_its_tokenizer(base, tmp_path):
     assert 0 < made["trainable"] < made["total"]
     names = {p.name for p in (folder / worker.ADAPTER).iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "chat_template.jinja"} <= names
-    kept = load_file(checkpoints.folder_of(folder / worker.CHECKPOINTS, made["best_step"]) / checkpoints.ADAPTER)
+    storage = Storage(str(folder / CHECKPOINTS))
+    with checkpoints.opened(storage, checkpoints.complete(storage)[made["best_step"]], checkpoints.WEIGHTS) as kept:
+        expected = sorted(float(tensor.sum()) for tensor in kept.values())
     saved = load_file(folder / worker.ADAPTER / "adapter_model.safetensors")
-    assert sorted(float(v.sum()) for v in kept.values()) == sorted(float(v.sum()) for v in saved.values())
+    assert sorted(float(v.sum()) for v in saved.values()) == expected
     PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), folder / worker.ADAPTER)
 
 
@@ -85,61 +86,37 @@ def test_without_dev_questions_the_validation_loss_decides(base, tmp_path):
     assert result(folder)["best_step"] == min(points, key=lambda p: p["val_loss"])["step"]
 
 
-def test_progress_is_there_to_be_followed_step_by_step(base, tmp_path):
+def test_the_first_worker_tells_each_step_and_each_checkpoint(base, tmp_path):
     folder = make_job(tmp_path / "job", base)
-    worker.work(folder, Peers(), "cpu")
-    said = [json.loads(line) for line in (folder / worker.PROGRESS).read_text().splitlines()]
-    assert [done for done, _, _ in said] == list(range(1, said[0][1] + 1))
-    assert said[0][2].startswith("steps, loss ")
+    told: list[StepReport | Point] = []
+    worker.work(folder, Peers(), "cpu", tell=told.append)
+    history = result(folder)["history"]
+    assert [one.step for one in told if isinstance(one, StepReport)] == [step for step, _ in history["losses"]]
+    assert [one.step for one in told if isinstance(one, Point)] == [p["step"] for p in history["points"]]
 
 
 def test_a_failure_of_ours_becomes_the_result(base, tmp_path):
-    folder = make_job(tmp_path / "job", base, dialogues=0)
+    folder = make_job(tmp_path / "job", base, learning_rate=1.0, epochs=40, max_grad_norm=1000)
     worker.work(folder, Peers(), "cpu")
-    assert result(folder) == {
-        "error": "StepError",
-        "text": "training: no token of the training set carries a label, so the loss would cover nothing",
-    }
+    found = result(folder)
+    assert found["error"] == "StepError"
+    assert "lower train.learning_rate" in found["text"]
 
 
-def test_the_dev_exam_grades_what_the_model_in_memory_answers(base):
-    """The stand-in answers by rote, so that words, refusals and score are known."""
-    questions = [
-        Question(prompt="What is the limit?", reference="100", points=("100",), slice="numeric", task="default", split="dev"),
-        Question(prompt="Who wrote it?", reference=ABSTENTION, points=(), slice="unanswerable", task="unanswerable",
-                 split="dev", answerable=False),
-    ]  # fmt: skip
-    asked = [worker.DevQuestion(q, prompt_messages(q.prompt, ())) for q in questions]
-
-    from metier.inference.transformers_engine import load_tokenizer
-
-    tokenizer = load_tokenizer(str(base))
-    said = tokenizer(ABSTENTION)["input_ids"] + [tokenizer.eos_token_id]
-
-    class Parrot:
-        device = torch.device("cpu")
-        config = AutoModelForCausalLM.from_pretrained(base).config
-        generation_config = AutoModelForCausalLM.from_pretrained(base).generation_config
-
-        def generate(self, input_ids, **how):
-            return torch.cat([input_ids, torch.tensor([said] * len(input_ids))], dim=1)
-
-    scored = worker.dev_exam(asked, tokenizer, max_tokens=64)(Parrot())
-    assert scored == worker.DevScore(
-        score=0.5, error=pytest.approx(0.408, abs=0.001), answer_words=len(ABSTENTION.split()), refusal_share=1.0
-    )
+def test_an_adapter_is_all_that_a_checkpoint_holds(base, tmp_path):
+    """No more than the adapter in float32 and its two moments; the base is never written."""
+    folder = make_job(tmp_path / "job", base)
+    worker.work(folder, Peers(), "cpu")
+    trained = result(folder)["trainable"]
+    sizes = [
+        file.stat().st_size
+        for file in (folder / CHECKPOINTS / f"step-{result(folder)['history']['points'][-1]['step']:06d}").iterdir()
+    ]
+    assert 3 * 4 * trained <= sum(sizes) < 3 * 4 * trained + 64_000
 
 
 def test_what_is_not_ours_is_not_hidden(tmp_path):
     (tmp_path / worker.JOB).write_text("{}")
-    with pytest.raises(KeyError):
+    with pytest.raises(TypeError):
         worker.work(tmp_path, Peers(), "cpu")
     assert not (tmp_path / worker.RESULT).exists()
-
-
-def test_a_text_with_a_line_separator_of_its_own_stays_one_row(tmp_path):
-    row = Example([1, 2], [1, 2])
-    path = tmp_path / "rows.jsonl"
-    asked = Question(prompt="a\u2028b\u0085c", reference="", points=("x",), slice="factual", task="t", split="dev")
-    worker.write_rows(path, [worker.DevQuestion(asked, ()), row])
-    assert [r.get("question", {}).get("prompt") for r in worker._rows(path)] == [asked.prompt, None]

@@ -1,0 +1,145 @@
+"""What the workers read, step by step: packs in the order of training, as rows of a Parquet file.
+
+The order is settled before training starts and knows no workers: whatever their number, and wherever training goes on
+from, step N has the same packs. A row is flat (five lists of integers), which is quick to read and to take apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from pathlib import Path
+from typing import Any
+
+from metier.training.batches import epoch_batches
+from metier.training.encoding import Example
+from metier.training.packs import Pack, alone, packed
+from metier.training.recipe import Recipe
+
+COLUMNS = ("shared", "examples", "lengths", "ids", "labels")  # of each pack, of each pack, of each example, of all
+ROWS_WRITTEN = 64  # steps of a Parquet row group: what a reader holds at once
+Step = Sequence[Pack]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which packs make which step of which epoch, and what is held out."""
+
+    epochs: list[list[list[Pack]]]
+    held_out: list[list[Pack]]
+    probes: list[list[Pack]]  # packs on which the model is asked whether it computes them as it would their examples
+
+    def steps(self) -> Iterator[Step]:
+        """All of them, in order."""
+        return chain.from_iterable(self.epochs)
+
+    @property
+    def digest(self) -> str:
+        """Of all steps in their order."""
+        import numpy as np
+
+        found = hashlib.sha256()
+        for step in self.steps():
+            for column in _as_row(step).values():
+                found.update(np.array([len(column), *column], dtype=np.int32).tobytes())
+        return found.hexdigest()
+
+
+def scheduled(
+    train: Sequence[Example], validation: Sequence[Example], recipe: Recipe, rows: bool, shares: bool = True
+) -> Schedule:
+    """The schedule of a recipe. `rows`: nothing is padded; `shares`: examples that begin alike are computed together."""
+    packs, held_out = (packed(e, recipe.pack_tokens) if shares else alone(e) for e in (train, validation))
+    lengths = [p.tokens for p in packs]
+    order = [
+        epoch_batches(lengths, recipe.batch_tokens, recipe.seed, epoch, padded=not rows)
+        for epoch in range(recipe.epochs)
+    ]
+    held = epoch_batches([p.tokens for p in held_out], recipe.batch_tokens, recipe.seed, 0, padded=not rows)
+    return Schedule(
+        epochs=[[[packs[i] for i in step] for step in epoch] for epoch in order],
+        held_out=[[held_out[i] for i in step] for step in held],
+        probes=_probes(packs, held_out),
+    )
+
+
+def _probes(packs: Sequence[Pack], held_out: Sequence[Pack]) -> list[list[Pack]]:
+    """First a few packs for one row; then the pack that shares most, and the one that reaches farthest back."""
+    sharing = [p for p in (*packs, *held_out) if p.shared]
+    if not sharing:
+        return [list(packs[:3])]
+    fullest = max(sharing, key=lambda p: (len(p.examples), p.shared))
+    farthest = max(sharing, key=lambda p: max(len(e.ids) for e in p.examples))
+    return [list(packs[:3]), [fullest], [farthest]]
+
+
+def write_steps(path: Path, steps: Iterable[Step]) -> None:
+    """Writes one row a step."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    schema = pa.schema([(name, pa.list_(pa.int32())) for name in COLUMNS])
+    with parquet.ParquetWriter(path, schema) as writer:
+        waiting: list[dict[str, list[int]]] = []
+        for step in steps:
+            waiting.append(_as_row(step))
+            if len(waiting) == ROWS_WRITTEN:
+                writer.write_table(pa.Table.from_pylist(waiting, schema))
+                waiting = []
+        writer.write_table(pa.Table.from_pylist(waiting, schema))
+
+
+def _as_row(step: Step) -> dict[str, list[int]]:
+    examples = [e for pack in step for e in pack.examples]
+    return {
+        "shared": [pack.shared for pack in step],
+        "examples": [len(pack.examples) for pack in step],
+        "lengths": [len(e.ids) for e in examples],
+        "ids": [token for e in examples for token in e.ids],
+        "labels": [label for e in examples for label in e.labels],
+    }
+
+
+def steps_in(tables: Iterable[Any], first: int = 0) -> Iterator[list[Pack]]:
+    """The steps of Arrow tables in order, without the `first` so many, which are passed over unread."""
+    for table in tables:
+        rows = table.slice(min(first, table.num_rows))
+        first -= table.num_rows - rows.num_rows
+        columns = [rows.column(name).combine_chunks() for name in COLUMNS]
+        for number in range(rows.num_rows):
+            yield _packs_of(*(column[number].values.to_numpy(zero_copy_only=False).tolist() for column in columns))
+
+
+def _packs_of(
+    shared: list[int], numbers: list[int], lengths: list[int], ids: list[int], labels: list[int]
+) -> list[Pack]:
+    ends = pairwise(accumulate(lengths, initial=0))
+    examples = [Example(ids[begin:end], labels[begin:end]) for begin, end in ends]
+    bounds = pairwise(accumulate(numbers, initial=0))
+    return [Pack(start, tuple(examples[i:j])) for start, (i, j) in zip(shared, bounds, strict=True)]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a worker reads from. Both functions give Arrow tables with a row a step, anew at each call."""
+
+    train: Callable[[], Iterable[Any]]
+    held_out: Callable[[], Iterable[Any]]
+
+    def steps(self, first: int) -> Iterator[list[Pack]]:
+        """The steps of training from number `first` (the first of all is 0)."""
+        return steps_in(self.train(), first)
+
+    def validation(self) -> Iterator[list[Pack]]:
+        """What is held out."""
+        return steps_in(self.held_out())
+
+
+def tables_of(path: Path) -> Iterator[Any]:
+    """A file's tables, one row group after the other."""
+    import pyarrow.parquet as parquet
+
+    file = parquet.ParquetFile(path)
+    return (file.read_row_group(number) for number in range(file.num_row_groups))
