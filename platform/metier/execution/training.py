@@ -16,7 +16,8 @@ from metier import errors
 from metier.config import TrainResources
 from metier.errors import StepError
 from metier.training.course import Point, StepReport
-from metier.training.worker import RESULT, TRAIN
+from metier.training.feed import Feed, tables_of
+from metier.training.worker import RESULT, TRAIN, VALIDATION
 
 RESTARTS = 2  # of the worker group; what fails thrice fails always
 POLL_SECONDS = 0.5
@@ -52,8 +53,9 @@ def _trainer(folder: Path, resources: TrainResources, mailbox: Any) -> Any:
     from ray.train.torch import TorchConfig, TorchTrainer
 
     # Each worker reads all steps and computes its share of each: that is little to read, and no number of workers is built
-    # into the data. Reading takes no CPU of the cluster's count: training may have them all.
-    steps = ray.data.read_parquet(str(folder / TRAIN), num_cpus=0, override_num_blocks=1)
+    # into the data. They are put into the cluster's object store here, as a task that reads them would wait for ever for a
+    # CPU where training has them all.
+    steps = ray.data.from_blocks(list(tables_of(folder / TRAIN)))
     in_order = ray.data.ExecutionOptions(preserve_order=True)
     per_worker: dict[str, float] = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
     fewest = resources.min_workers or resources.workers
@@ -78,8 +80,10 @@ def _trainer(folder: Path, resources: TrainResources, mailbox: Any) -> Any:
 def _hearing(hear: Callable[[Told], None]) -> Iterator[Any]:
     """A mailbox for the first worker, which is emptied into `hear` until the block ends."""
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    mailbox = ray.remote(num_cpus=0)(_Mailbox).remote()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(_Mailbox).remote()  # it falls with the driver alone
     finished = threading.Event()
 
     def empty() -> None:
@@ -131,8 +135,7 @@ def _one_worker(config: dict[str, Any]) -> None:
     import torch
     from ray.train.torch import get_device
 
-    from metier.training.feed import Feed, tables_of
-    from metier.training.worker import VALIDATION, work
+    from metier.training.worker import work
 
     context = ray.train.get_context()
     # Ray gives a worker one thread for each logical CPU it asked for; the machine's real cores are what there is.

@@ -207,7 +207,7 @@ def _without_paths(file: Path) -> None:
 
 STAGE = Stage(
     name="train",
-    revision=4,
+    revision=5,
     summary="Trains an adapter (LoRA, QLoRA) or all weights on Ray Train, with a dev exam at each checkpoint.",
     config=Config,
     inputs={

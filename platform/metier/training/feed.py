@@ -1,4 +1,4 @@
-"""What the workers read, step by step: packs in the order of training, as rows of a Parquet file.
+"""What the workers read, step by step: packs in the order of training, as rows of an Arrow file.
 
 The order is settled before training starts and knows no workers: whatever their number, and wherever training goes on
 from, step N has the same packs. A row is flat (five lists of integers), which is quick to read and to take apart.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from metier.training.packs import Pack, alone, packed
 from metier.training.recipe import Recipe
 
 COLUMNS = ("shared", "examples", "lengths", "ids", "labels")  # of each pack, of each pack, of each example, of all
-ROWS_WRITTEN = 64  # steps of a Parquet row group: what a reader holds at once
+STEPS_TOGETHER = 64  # of one table: what a reader holds at once
 Step = Sequence[Pack]
 
 
@@ -78,17 +78,12 @@ def _probes(packs: Sequence[Pack], held_out: Sequence[Pack]) -> list[list[Pack]]
 def write_steps(path: Path, steps: Iterable[Step]) -> None:
     """Writes one row a step."""
     import pyarrow as pa
-    import pyarrow.parquet as parquet
 
     schema = pa.schema([(name, pa.list_(pa.int32())) for name in COLUMNS])
-    with parquet.ParquetWriter(path, schema) as writer:
-        waiting: list[dict[str, list[int]]] = []
-        for step in steps:
-            waiting.append(_as_row(step))
-            if len(waiting) == ROWS_WRITTEN:
-                writer.write_table(pa.Table.from_pylist(waiting, schema))
-                waiting = []
-        writer.write_table(pa.Table.from_pylist(waiting, schema))
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        rows = map(_as_row, steps)
+        while together := list(islice(rows, STEPS_TOGETHER)):
+            writer.write_batch(pa.RecordBatch.from_pylist(together, schema))
 
 
 def _as_row(step: Step) -> dict[str, list[int]]:
@@ -138,8 +133,8 @@ class Feed:
 
 
 def tables_of(path: Path) -> Iterator[Any]:
-    """A file's tables, one row group after the other."""
-    import pyarrow.parquet as parquet
+    """A file's tables, in order. They are mapped, not read: what nobody looks at takes no memory."""
+    import pyarrow as pa
 
-    file = parquet.ParquetFile(path)
-    return (file.read_row_group(number) for number in range(file.num_row_groups))
+    file = pa.ipc.open_file(pa.memory_map(str(path)))
+    return (pa.Table.from_batches([file.get_batch(number)]) for number in range(file.num_record_batches))

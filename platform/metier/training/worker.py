@@ -1,7 +1,7 @@
 """What one training worker does: load, train, and leave the best adapter behind.
 
-The job folder holds `job.json`, `dev.jsonl` (exam requests and questions) and three tables of steps (feed.py): `train.parquet`,
-`validation.parquet`, `probes.parquet`. Checkpoints lie where the job says, so a restarted worker, or a restarted run, goes
+The job folder holds `job.json`, `dev.jsonl` (exam requests and questions) and three tables of steps (feed.py): `train.arrow`,
+`validation.arrow`, `probes.arrow`. Checkpoints lie where the job says, so a restarted worker, or a restarted run, goes
 on from there.
 """
 
@@ -32,7 +32,7 @@ from metier.training.probes import refuse_mixed_rows, shares_beginnings
 from metier.training.recipe import Recipe
 from metier.training.storage import Storage
 
-JOB, DEV, TRAIN, VALIDATION, PROBES = "job.json", "dev.jsonl", "train.parquet", "validation.parquet", "probes.parquet"
+JOB, DEV, TRAIN, VALIDATION, PROBES = "job.json", "dev.jsonl", "train.arrow", "validation.arrow", "probes.arrow"
 RESULT, ADAPTER = "result.json", "adapter"
 
 

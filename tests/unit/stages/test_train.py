@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from metier.config import Resources
+from metier.config import TrainResources
 from metier.errors import InputError
 from metier.execution.runner import execute
 from metier.execution.step import Context, Step
@@ -43,7 +43,7 @@ def run(
         "questions": as_table(folder / "questions", [*tiny_questions(4), *tiny_questions(4, "final")], Question),
         "base": ModelSource(str(base)),
     }
-    step = Step(name="train", stage=train.STAGE, config=config, resources=Resources(), inputs={})
+    step = Step(name="train", stage=train.STAGE, config=config, resources=TrainResources(), inputs={})
     fingerprints = {name: value.fingerprint for name, value in inputs.items()}
     return execute(step, inputs, fingerprints, writer or Writer(folder / "out"), watcher or Silent())
 
@@ -115,7 +115,9 @@ def test_the_dev_exam_is_a_seeded_choice_of_the_dev_half(tmp_path):
 
     def chosen(seed: int) -> list[str]:
         config = CONFIG.model_copy(update={"seed": seed, "dev_questions": 3})
-        context = Context("train", config, Resources(), {"questions": questions}, Writer(tmp_path / "out"), train.STAGE)
+        context = Context(
+            "train", config, TrainResources(), {"questions": questions}, Writer(tmp_path / "out"), train.STAGE
+        )
         return [q.question.id for q in train.dev_questions(context)]
 
     assert chosen(0) == chosen(0) != chosen(1)

@@ -65,12 +65,12 @@ def started(folder, tmp_path):
         schedule = scheduled(train, validation, recipe, rows=recipe.packing == "rows")
         files = tmp_path / f"{name}-{schedule.digest[:8]}"
         files.mkdir(exist_ok=True)
-        write_steps(files / "train.parquet", schedule.steps())
-        write_steps(files / "validation.parquet", schedule.held_out)
+        write_steps(files / "train.arrow", schedule.steps())
+        write_steps(files / "validation.arrow", schedule.held_out)
         optimiser = optimiser_of("adamw", list(trainable(model).values()), "cpu", recipe.learning_rate, 0.0)
         run = Run(
             engine=Replicated(model, optimiser, "cpu", Peers()),
-            feed=Feed(lambda: tables_of(files / "train.parquet"), lambda: tables_of(files / "validation.parquet")),
+            feed=Feed(lambda: tables_of(files / "train.arrow"), lambda: tables_of(files / "validation.arrow")),
             steps=[len(epoch) for epoch in schedule.epochs],
             pad=2,
             storage=Storage(str(tmp_path / name)),
