@@ -119,6 +119,7 @@ class StageResources(StageConfig):
     """For every stage that is not named here."""
     synthesise: Resources | None = None
     train: TrainResources | None = None
+    merge: Resources | None = None
     exam: Resources | None = None
     index: Resources | None = None
     deduplicate: Resources | None = None

@@ -90,7 +90,9 @@ def lifecycle(e: Experiment) -> list[Step]:
     adapter = train.STAGE.step(
         c.train, on("train"), dialogues=pairs, questions=asked, index=search, embedder=embedder, base=base
     )
-    merged = merge.STAGE.step(c.merge, on("merge"), adapter=adapter, base=base)
+    merged = merge.STAGE.step(
+        c.merge, on("merge"), adapter=adapter, base=base, questions=asked, index=search, embedder=embedder
+    )
     tuned = examined("tuned", ("closed_book", "retrieval"), merged)
     smaller = [
         quantise.STAGE.step(

@@ -11,14 +11,17 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from metier.execution.plan import Decision
 from metier.execution.runner import Watcher
 from metier.execution.step import Step
 from metier.lineage.artifact import Artifact
 
+WORDS = ("verdict.json", "merge.json")  # of an output, what a step has to say of it, under `text`
 COLOURS = {"reuse": "green", "run": "yellow", "run if changed": "cyan"}
 
 
@@ -39,6 +42,12 @@ def _outcome(artifact: Artifact) -> str:
     rejected = sum(counts.rejected.values())
     text = f"{counts.kept:,} kept" if counts.kept or counts.read else ""
     return text + (f", {rejected:,} rejected" if rejected else "")
+
+
+def _said(artifact: Artifact) -> str:
+    """What the step says of its output in words; empty for most."""
+    found = (artifact.json(f.path) for f in artifact.manifest.files if f.path in WORDS)
+    return " ".join(told["text"] for told in found if "text" in told)
 
 
 class PlainWatcher:
@@ -62,6 +71,8 @@ class PlainWatcher:
         """Says what came out."""
         took = "reused" if reused else f"{seconds:6.1f} s"
         self._console.print(f"✓ {step.name:<20} {took:>9}  {_outcome(artifact)}", highlight=False)
+        if said := _said(artifact):
+            self._console.print(Padding(Text(said), (0, 0, 0, 4)))
 
 
 class LiveWatcher(PlainWatcher):
@@ -108,10 +119,10 @@ class JsonWatcher:
         self._say(event="progress", step=step.name, done=done, total=total, what=what)
 
     def finished(self, step: Step, artifact: Artifact, seconds: float, reused: bool) -> None:
-        """A `finished` event with the counts and the folder."""
+        """A `finished` event with the counts, the folder, and what the step has to say."""
         counts = artifact.manifest.counts.model_dump()
         self._say(event="finished", step=step.name, reused=reused, seconds=round(seconds, 2), counts=counts,
-                  folder=str(artifact.folder))  # fmt: skip
+                  folder=str(artifact.folder), said=_said(artifact))  # fmt: skip
 
 
 @contextmanager

@@ -53,14 +53,14 @@ class Here:
 class OnCluster:
     """As Ray tasks. Results lie in Ray's object store, which writes to disk what memory can't hold."""
 
-    def __init__(self, cpus: float) -> None:
-        self._cpus = cpus
+    def __init__(self, cpus: float, gpus: float = 0) -> None:
+        self._cpus, self._gpus = cpus, gpus
 
     def call(self, function: Callable[..., Any], *arguments: Any, parts: int = 0) -> Handle:
         """See Tasks."""
         if parts == 1:
             return [self.call(_only, function, *arguments)]
-        return _remote(function).options(num_cpus=self._cpus, num_returns=parts or 1).remote(*arguments)
+        return _remote(function).options(num_cpus=self._cpus, num_gpus=self._gpus, num_returns=parts or 1).remote(*arguments)
 
     def share(self, value: Any) -> Handle:
         """See Tasks."""

@@ -26,7 +26,7 @@ class Caveat:
 
 def caveats(story: Story) -> list[Caveat]:
     """All caveats, the gravest first."""
-    rules = (_gate, _slices, _hallucination, _training, _review, _retrieval, _formats, _size)
+    rules = (_gate, _slices, _hallucination, _training, _merging, _review, _retrieval, _formats, _size)
     found = [caveat for rule in rules for caveat in rule(story)]
     return sorted(found, key=lambda c: LEVELS.index(c.level))
 
@@ -69,6 +69,12 @@ def _training(story: Story) -> Iterator[Caveat]:
     said = story.material.course.verdict
     bad = said.startswith(("Overfitting", "Unstable", "Nothing"))
     yield Caveat("warning" if bad else "note", f"Training: {said}")
+
+
+def _merging(story: Story) -> Iterator[Caveat]:
+    merging = story.material.merging
+    if merging and merging.worse:
+        yield Caveat("warning", merging.text)
 
 
 def _review(story: Story) -> Iterator[Caveat]:

@@ -95,6 +95,30 @@ class Course:
 
 
 @dataclass(frozen=True)
+class Form:
+    """A form of the trained model in the exam of the merge; `difference` is what the merged model has more, with its interval."""
+
+    name: str
+    score: float
+    error: float
+    difference: float
+    low: float
+    high: float
+    same_answers: float  # share of answers that the merged model gives too
+    merged: bool
+
+
+@dataclass(frozen=True)
+class Merging:
+    """What merging cost, in words, and the forms that sat its exam; none where it was not examined."""
+
+    text: str
+    worse: bool  # by more than chance explains
+    questions: int
+    forms: Sequence[Form]
+
+
+@dataclass(frozen=True)
 class Format:
     """A quantised format as the quantise stage left it. Sizes in bytes of weights."""
 
@@ -137,6 +161,7 @@ class Material:
     rejected: Sequence[Rejected]
     review: Mapping[str, int]  # review.json; empty where nothing was reviewed
     served: Sequence[Served]
+    merging: Merging | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +242,27 @@ def course_of(history: Mapping[str, Any], verdict: Mapping[str, Any]) -> Course:
         trainable=verdict["trainable"],
         total=verdict["total"],
     )
+
+
+def merging_of(told: Mapping[str, Any]) -> Merging | None:
+    """What merge.json tells; None where it tells nothing."""
+    if "text" not in told:
+        return None
+    rows = told["exam"]
+    forms = [
+        Form(
+            name=row["name"],
+            score=row["score"],
+            error=row["error"],
+            difference=row["difference"],
+            low=row["low"],
+            high=row["high"],
+            same_answers=row["same_answers"],
+            merged=row["form"] == "merged",
+        )
+        for row in rows
+    ]
+    return Merging(told["text"], told["worse"], rows[0]["questions"] if rows else 0, forms)
 
 
 def _of_stages(steps: Sequence[StepFacts], stages: Sequence[str]) -> tuple[StepFacts, ...]:

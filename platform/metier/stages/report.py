@@ -18,7 +18,17 @@ from metier.lineage.manifest import Counts
 from metier.records import Dialogue, Document, Grade, Passage, Question, Rejection
 from metier.reporting.exam import decision_from
 from metier.reporting.examples import rejected_rows
-from metier.reporting.gather import Format, Material, Served, StepFacts, corpus_of, course_of, makeup_of, story_of
+from metier.reporting.gather import (
+    Format,
+    Material,
+    Served,
+    StepFacts,
+    corpus_of,
+    course_of,
+    makeup_of,
+    merging_of,
+    story_of,
+)
 from metier.reporting.page import render
 
 OUTPUT = "report.html"
@@ -141,6 +151,7 @@ def material(context: Context[Config]) -> Material:
         rejected=rejected_rows(_rejections(artifacts), REJECTED_ROWS, config.seed),
         review=_json(context, "reviewed", "review.json") if context.has("reviewed") else {},
         served=_served(context),
+        merging=merging_of(_json(context, "merge", "merge.json")) if context.has("merge") else None,
     )
 
 
@@ -162,7 +173,7 @@ def _dialogues(about: str) -> Input:
 
 STAGE = Stage(
     name="report",
-    revision=2,
+    revision=3,
     summary="Tells the whole experiment on one self-contained HTML page.",
     config=Config,
     inputs={

@@ -84,14 +84,19 @@ def encoded(
 
 
 def dev_questions(context: Context[Config]) -> list[DevQuestion]:
-    """A seeded choice of the dev half with finished prompts; with retrieval where an index was given."""
+    """The dev exam that is sat at each checkpoint."""
     config = context.config
+    return dev_exam(context, config.dev_questions, config.seed, config.passages)
+
+
+def dev_exam(context: Context[Any], number: int, seed: int, passages: int) -> list[DevQuestion]:
+    """A seeded choice of the dev half with finished prompts; with retrieval where an index was given."""
     asked = [q for q in context.records("questions", Question) if q.split == "dev"]
-    chosen = sorted(asked, key=lambda q: record_id("dev", [config.seed, q.id]))[: config.dev_questions]
+    chosen = sorted(asked, key=lambda q: record_id("dev", [seed, q.id]))[:number]
     found: list[list[Passage]] = [[] for _ in chosen]
     if chosen and context.has("index") and context.has("embedder"):
         retriever = Retriever(Path(context.location("index")) / INDEX, Embedder(context.location("embedder")))
-        found = retriever.search_many([q.prompt for q in chosen], config.passages)
+        found = retriever.search_many([q.prompt for q in chosen], passages)
     return [DevQuestion(q, prompt_messages(q.prompt, hits)) for q, hits in zip(chosen, found, strict=True)]
 
 
