@@ -21,7 +21,7 @@ from metier.execution.runner import Watcher
 from metier.execution.step import Step
 from metier.lineage.artifact import Artifact
 
-WORDS = ("verdict.json", "merge.json")  # of an output, what a step has to say of it, under `text`
+WORDED = ("verdict.json", "merge.json")  # of an output, what a step has to say of it, under `text`
 COLOURS = {"reuse": "green", "run": "yellow", "run if changed": "cyan"}
 
 
@@ -44,9 +44,9 @@ def _outcome(artifact: Artifact) -> str:
     return text + (f", {rejected:,} rejected" if rejected else "")
 
 
-def _said(artifact: Artifact) -> str:
+def words_of(artifact: Artifact) -> str:
     """What the step says of its output in words; empty for most."""
-    found = (artifact.json(f.path) for f in artifact.manifest.files if f.path in WORDS)
+    found = (artifact.json(f.path) for f in artifact.manifest.files if f.path in WORDED)
     return " ".join(told["text"] for told in found if "text" in told)
 
 
@@ -71,7 +71,7 @@ class PlainWatcher:
         """Says what came out."""
         took = "reused" if reused else f"{seconds:6.1f} s"
         self._console.print(f"✓ {step.name:<20} {took:>9}  {_outcome(artifact)}", highlight=False)
-        if said := _said(artifact):
+        if said := words_of(artifact):
             self._console.print(Padding(Text(said), (0, 0, 0, 4)))
 
 
@@ -120,9 +120,9 @@ class JsonWatcher:
 
     def finished(self, step: Step, artifact: Artifact, seconds: float, reused: bool) -> None:
         """A `finished` event with the counts, the folder, and what the step has to say."""
-        counts = artifact.manifest.counts.model_dump()
+        counts, said = artifact.manifest.counts.model_dump(), words_of(artifact)
         self._say(event="finished", step=step.name, reused=reused, seconds=round(seconds, 2), counts=counts,
-                  folder=str(artifact.folder), said=_said(artifact))  # fmt: skip
+                  folder=str(artifact.folder), **({"said": said} if said else {}))  # fmt: skip
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from metier.cli.display import watching
-from metier.config import StageConfig, expanded
+from metier.cli.display import watching, words_of
+from metier.config import Resources, StageConfig, expanded
 from metier.errors import InputError
 from metier.execution.intake import taken_in
 from metier.execution.runner import execute
@@ -86,10 +86,11 @@ def stage(
         with watching(as_json) as watcher, _kept_aside(output.absolute()), local_ray():
             artifact = execute(step, given, fingerprints, Writer(output.absolute()), watcher)
     summary = {"stage": name, "output": str(output), **artifact.manifest.counts.model_dump()}
+    said = words_of(artifact)
     if as_json:
-        print(json.dumps({"event": "done", **summary}))
+        print(json.dumps({"event": "done", **summary, **({"said": said} if said else {})}))
     else:
-        print(f"{name}: {_counted(artifact.manifest.counts)} -> {output}")
+        print(f"{name}: {_counted(artifact.manifest.counts)} -> {output}" + (f"\n  {said}" if said else ""))
 
 
 @contextlib.contextmanager

@@ -60,7 +60,11 @@ class OnCluster:
         """See Tasks."""
         if parts == 1:
             return [self.call(_only, function, *arguments)]
-        return _remote(function).options(num_cpus=self._cpus, num_gpus=self._gpus, num_returns=parts or 1).remote(*arguments)
+        return (
+            _remote(function)
+            .options(num_cpus=self._cpus, num_gpus=self._gpus, num_returns=parts or 1)
+            .remote(*arguments)
+        )
 
     def share(self, value: Any) -> Handle:
         """See Tasks."""

@@ -22,9 +22,9 @@ from metier.records import Question
 from metier.retrieval.embedding import EmbedderSource
 from metier.stages import train
 from metier.training.attach import is_adapter
+from metier.training.dev_exam import DevQuestion
 from metier.training.merge import Onto
 from metier.training.merge_exam import Job, merged_and_examined
-from metier.training.worker import DevQuestion
 
 MODEL, NUMBERS = "model", "merge.json"
 

@@ -60,7 +60,7 @@ def attached(base: Path, adapter: Path, device: str, *, rounded: bool = False) -
     if tokens > rows:
         raise InputError(f"adapter {adapter} is of another base: its tokenizer has {tokens} tokens, the base {rows}")
     try:
-        model: Any = PeftModel.from_pretrained(plain, str(adapter))
+        model: Any = PeftModel.from_pretrained(plain, str(adapter), torch_device=device)
     except (RuntimeError, ValueError) as error:
         raise InputError(f"adapter {adapter} does not fit the base {base}: {str(error).splitlines()[0]}") from None
     _refuse_unmatched(base, adapter, model)

@@ -31,6 +31,8 @@ PROBES = (
 TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
 """Of the largest logit. In float32 sums in another order differ by about 1e-6; a format of few digits rounds every weight."""
 
+NOTHING = 1e-6  # of the largest logit: sums in another order
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -163,7 +165,7 @@ def refuse_unsound(found: Merged) -> None:
             "the merged model is not base and adapter together: "
             f"logits differ by {found.from_adapter:.4g}, {allowed:.4g} is allowed in {found.dtype}"
         )
-    if found.from_base <= max(found.from_adapter, 1e-7):
+    if found.from_base <= max(found.from_adapter, NOTHING * found.largest_logit):
         lost = "" if found.dtype == "float32" else f", within what {found.dtype} rounds"
         raise StepError(
             f"the adapter changes nothing: the merged model gives the base's logits{lost} (was it trained?)"

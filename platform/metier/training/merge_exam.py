@@ -18,7 +18,7 @@ from metier.training.attach import attached, is_adapter, tokenizer_of
 from metier.training.merge import Merged, Onto, free, merge
 
 if TYPE_CHECKING:
-    from metier.training.worker import DevQuestion
+    from metier.training.dev_exam import DevQuestion
 
 Form = Literal["beside_rounded", "beside_full", "merged"]
 NAMES: dict[Form, str] = {

@@ -15,6 +15,8 @@ from rich.progress import Progress, TextColumn
 from metier.cli.display import JsonWatcher, LiveWatcher, PlainWatcher, plan_table, watching
 from metier.execution.plan import Decision, make_plan
 from metier.execution.runner import run_plan
+from metier.lineage.artifact import Writer
+from metier.lineage.manifest import Counts
 from metier.lineage.store import Store
 from tests.fixtures.toy_stages import toy_pipeline
 
@@ -92,6 +94,19 @@ def test_scripts_get_one_object_a_line(tmp_path, capsys):
     assert events[-1]["counts"] == {"read": 3, "kept": 2, "rejected": {"too_long": 1}}
     assert events[-1]["reused"] is False
     assert events[-1]["folder"].startswith(str(tmp_path / "store" / "keep"))
+
+
+@pytest.mark.parametrize("file", ["merge.json", "verdict.json"])
+def test_what_a_step_has_to_say_stands_below_its_line(tmp_path, capsys, file):
+    writer = Writer(tmp_path)
+    writer.json(file, {"text": "Merging costs [red]nothing."})
+    writer.json("other.json", {"text": "not said"})
+    artifact = writer.commit(stage="merge", step="merge", revision=1, config={}, inputs={}, counts=Counts())
+    shown = console()
+    PlainWatcher(shown).finished(toy_pipeline(), artifact, 1.0, False)
+    assert shown.file.getvalue().splitlines()[1:] == ["    Merging costs [red]nothing."]
+    JsonWatcher(sys.stdout).finished(toy_pipeline(), artifact, 1.0, False)
+    assert json.loads(capsys.readouterr().out)["said"] == "Merging costs [red]nothing."
 
 
 @pytest.mark.parametrize(("as_json", "kind"), [(True, JsonWatcher), (False, PlainWatcher)])

@@ -119,3 +119,9 @@ def test_a_small_exam_and_small_slices_are_told(won):
     seats = tuple(dataclasses.replace(c, cells=c.cells | large) for c in won.board.candidates)
     board = dataclasses.replace(won.board, candidates=seats)
     assert not about(dataclasses.replace(won, board=board), "200 questions")
+
+
+def test_a_merge_that_costs_more_than_chance_explains_is_a_warning(won):
+    assert not about(won, "Merging")
+    worse = dataclasses.replace(won.material.merging, worse=True, text="Merging costs 0.38.")
+    assert about(material(won, merging=worse), "Merging costs 0.38")[0].level == "warning"

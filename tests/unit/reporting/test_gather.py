@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from metier.records import ApiObject, Document
-from metier.reporting.gather import StepFacts, corpus_of, course_of, makeup_of, story_of
+from metier.reporting.gather import StepFacts, corpus_of, course_of, makeup_of, merging_of, story_of
 from metier.training.course import Point
 from tests.fixtures.report_inputs import course
 from tests.fixtures.stage_alone import dialogue
@@ -110,3 +110,7 @@ def test_a_gate_whose_choice_sat_no_exam_is_refused(won):
     rest = [g for g in won.material.grades if g.candidate != "tuned+retrieval"]
     with pytest.raises(ValueError, match=r"no grades of tuned\+retrieval"):
         told(won, grades=rest)
+
+
+def test_a_merge_of_an_older_shape_tells_nothing():
+    assert merging_of({"layers": 14}) is None

@@ -133,7 +133,7 @@ def test_lineage_names_every_artifact_and_the_versions(won, shown):
     rows = table(shown, "Artifacts")[1:]
     assert [row[0] for row in rows] == [s.step for s in won.material.steps]
     assert [row[2:4] for row in rows] == [[s.key, s.content] for s in won.material.steps]
-    assert next(row[4] for row in rows if row[0] == "merge") == "3 B"
+    assert next(row[4] for row in rows if row[0] == "gate") == "2 kB"
     assert "ray 2.60.0" in words(shown.find(id="lineage"))
     assert "commit 4f1c2ab" in words(shown.find(id="lineage"))
 
@@ -186,3 +186,23 @@ def test_durations_are_said_as_people_say_them(won):
     steps = [dataclasses.replace(won.material.steps[0], step=text, seconds=s) for s, text in said.items()]
     rows = table(page(material(won, steps=steps)), "Time and cost by step")[1:-1]
     assert [row[1] for row in rows] == [row[0] for row in rows] == list(said.values())
+
+
+def test_what_merging_cost_is_told_with_each_form_that_was_examined(won, shown):
+    training = words(shown.find(id="training"))
+    assert "Merging costs nothing that this exam shows: 0.64 before, 0.66 merged." in training
+    assert "32 questions of the dev exam" in training
+    assert table(shown, "Before and after merging")[1:] == [
+        ["adapter beside the base in 4 bits", "0.64 ± 0.08", "+0.02 −0.04 to +0.08", "91%"],
+        ["adapter beside the base in full precision", "0.66 ± 0.08", "+0.00 +0.00 to +0.00", "100%"],
+        ["merged", "0.66 ± 0.08", "–", "–"],
+    ]
+    assert "watch" not in training
+
+
+def test_a_merge_that_costs_is_marked_and_one_that_was_not_examined_has_no_table(won):
+    merging = won.material.merging
+    soup = page(material(won, merging=dataclasses.replace(merging, worse=True, forms=())))
+    assert "! watch Merging costs" in words(soup.find(id="training"))
+    assert soup.find(attrs={"aria-label": "Before and after merging"}) is None
+    assert "Merging" not in words(page(material(won, merging=None)).find(id="training"))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from transformers import AutoTokenizer
@@ -8,9 +10,11 @@ from metier.errors import InputError
 from metier.lineage.source import PathSource
 from metier.models import ModelSource, resolve
 from metier.stages import merge
-from metier.training.model import LoraMethod, load_base, trainable, with_adapter
+from metier.training.model import load_base
 from tests.fixtures.stage_alone import run_alone
+from tests.fixtures.tiny_adapter import make_tiny_adapter
 from tests.fixtures.tiny_model import make_tiny_model
+from tests.fixtures.training_job import tiny_questions
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +26,7 @@ def base(tmp_path_factory):
 def adapter(base, tmp_path_factory):
     """As the train stage leaves it: the folder `adapter` inside its output."""
     folder = tmp_path_factory.mktemp("train")
-    model = with_adapter(load_base(str(base), "cpu"), LoraMethod(rank=4), seed=0)
-    with torch.no_grad():
-        for weight in trainable(model).values():
-            weight.normal_(std=0.1)
-    model.save_pretrained(folder / "adapter")
-    AutoTokenizer.from_pretrained(base).save_pretrained(folder / "adapter")
+    make_tiny_adapter(base, folder / "adapter")
     return folder
 
 
@@ -40,6 +39,27 @@ def test_the_adapter_may_be_trains_output_or_a_plain_folder(base, adapter, tmp_p
     assert numbers["from_adapter"] < 1e-4 < numbers["from_base"]
     assert numbers["layers"] == 14
     assert resolve(made.location) == str(made.path("model"))
+
+
+def test_the_dev_half_is_sat_before_and_after_as_training_sat_it(base, adapter, tmp_path):
+    trained = {"method": {"method": "qlora"}, "seed": 3, "passages": 3}
+    (adapter / "manifest.json").write_text(json.dumps({"stage": "train", "config": trained}))
+    asked = [*tiny_questions(3), *tiny_questions(5, "final")]
+    given = {"adapter": PathSource(str(adapter)), "base": ModelSource(str(base)), "questions": asked}
+    made = run_alone(merge.STAGE, merge.Config(max_tokens=4), tmp_path, **given)
+    (adapter / "manifest.json").unlink()
+    told = made.json("merge.json")
+    assert told["method"] == "qlora"
+    assert [(row["form"], row["questions"]) for row in told["exam"]] == [
+        ("beside_rounded", 3), ("beside_full", 3), ("merged", 3)
+    ]  # fmt: skip
+    assert told["text"].startswith("Merging ")
+
+
+def test_no_question_is_asked_where_none_is_wanted(base, adapter, tmp_path):
+    given = {"adapter": PathSource(str(adapter)), "base": ModelSource(str(base)), "questions": tiny_questions(3)}
+    told = run_alone(merge.STAGE, merge.Config(exam_questions=0), tmp_path, **given).json("merge.json")
+    assert (told["exam"], told["method"]) == ([], "")
 
 
 def test_a_whole_model_as_full_training_leaves_it_is_taken_over(base, tmp_path):
