@@ -133,7 +133,7 @@ def test_lineage_names_every_artifact_and_the_versions(won, shown):
     rows = table(shown, "Artifacts")[1:]
     assert [row[0] for row in rows] == [s.step for s in won.material.steps]
     assert [row[2:4] for row in rows] == [[s.key, s.content] for s in won.material.steps]
-    assert next(row[4] for row in rows if row[0] == "gate") == "2 kB"
+    assert next(row[4] for row in rows if row[0] == "gate") == "3 kB"
     assert "ray 2.60.0" in words(shown.find(id="lineage"))
     assert "commit 4f1c2ab" in words(shown.find(id="lineage"))
 

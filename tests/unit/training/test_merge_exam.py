@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from metier.errors import InputError
 from metier.evaluation.sittings import Sitting
@@ -20,13 +21,21 @@ from tests.fixtures.training_job import tiny_questions
 FOUND = Merged(from_adapter=0.2, from_base=2.0, largest_logit=30.0, layers=7, dtype="bfloat16", rounding=0.41)
 
 
+def sensitive(base):
+    """Larger weights: rounding them changes answers."""
+    file = base / "model.safetensors"
+    weights = {name: one * 5 if "proj" in name else one for name, one in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    return base
+
+
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
     folder = tmp_path_factory.mktemp("job")
-    base = make_tiny_model(folder / "base", ["The limit is 100 units."])
+    base = sensitive(make_tiny_model(folder / "base", ["The limit is 100 units."]))
     asked = [DevQuestion(q, prompt_messages(q.prompt, ())) for q in tiny_questions(3)]
     adapter = make_tiny_adapter(base, folder / "adapter")
-    return Job(base, adapter, folder / "model", questions=asked, max_tokens=6)
+    return Job(base, adapter, folder / "model", questions=asked, max_tokens=16)
 
 
 def plain(**fields):
