@@ -72,7 +72,7 @@ class PlainWatcher:
         took = "reused" if reused else f"{seconds:6.1f} s"
         self._console.print(f"✓ {step.name:<20} {took:>9}  {_outcome(artifact)}", highlight=False)
         if said := words_of(artifact):
-            self._console.print(Padding(Text(said), (0, 0, 0, 4)))
+            self._console.print(Padding(Text(said), (0, 0, 0, 4), expand=False))
 
 
 class LiveWatcher(PlainWatcher):
