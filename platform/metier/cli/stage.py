@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from metier.cli.display import watching, words_of
-from metier.config import Resources, StageConfig, expanded
+from metier.config import StageConfig, expanded
 from metier.errors import InputError
 from metier.execution.intake import taken_in
 from metier.execution.runner import execute
