@@ -18,12 +18,12 @@ from pydantic import Field
 
 from metier.config import TrainResources
 from metier.errors import InputError
-from metier.execution.step import Context, Input, Stage
+from metier.execution.step import Context, Input, Stage, Step
 from metier.execution.training import train_in
 from metier.lineage.artifact import Artifact
 from metier.lineage.fingerprint import canonical_json
 from metier.lineage.manifest import Counts
-from metier.models import ModelSource, resolve
+from metier.models import ModelSource, folder_here, resolve
 from metier.records import Dialogue, Passage, Question, Rejection, record_id, rejection
 from metier.retrieval.embedding import Embedder, EmbedderSource
 from metier.retrieval.index import Retriever
@@ -40,7 +40,13 @@ from metier.training.guard import verdict
 from metier.training.merge import is_adapter
 from metier.training.model import LoraMethod, Method
 from metier.training.recipe import Recipe
-from metier.training.refusals import reasons_of, refuse_long_context, refuse_long_prompts, refuse_unfit_base
+from metier.training.refusals import (
+    reasons_of,
+    refuse_long_context,
+    refuse_long_prompts,
+    refuse_unfit_base,
+    refuse_unfit_files,
+)
 from metier.training.storage import Storage
 
 TOO_LONG = "too_long"
@@ -102,6 +108,15 @@ def _validation(context: Context[Config]) -> list[Dialogue]:
     if isinstance(source, Artifact) and any(f.path.startswith("validation.parquet") for f in source.manifest.files):
         return list(source.records(Dialogue, "validation"))
     return []
+
+
+def check(step: Step) -> None:
+    """Refuses at the plan what the base's files tell; a base that is to be fetched is looked at by `run`."""
+    base, config = step.inputs["base"], step.config
+    folder = folder_here(base.location) if isinstance(base, ModelSource) else None
+    if folder and isinstance(config, Config):
+        refuse_unfit_files(str(folder))
+        refuse_long_context(str(folder), config.max_tokens)
 
 
 def run(context: Context[Config]) -> Counts:
@@ -230,4 +245,5 @@ STAGE = Stage(
     run=run,
     conserves=True,
     resources=TrainResources,
+    check=check,
 )

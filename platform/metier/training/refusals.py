@@ -15,11 +15,13 @@ from metier.inference.transformers_engine import prompt_ids
 from metier.records import Message, Rejection
 from metier.training.model import AnyMethod, FullMethod, refuse_unfit_targets
 
+TEMPLATES = "*chat_template*"  # .jinja or .json beside the tokenizer, or a folder of several
+
 
 def refuse_unfit_base(folder: str, method: AnyMethod, tokenizer: Any) -> None:
     """Raises InputError for a base that can't be trained so: no causal language model, incomplete or quantised weights,
     targets that match nothing, or a tokenizer of another model. Reads no weights."""
-    _refuse_unfit_files(Path(folder))
+    refuse_unfit_files(folder)
     base = skeleton(folder)
     if not isinstance(method, FullMethod):
         refuse_unfit_targets(base, method)
@@ -30,6 +32,23 @@ def refuse_unfit_base(folder: str, method: AnyMethod, tokenizer: Any) -> None:
             f"base {folder}: its tokenizer gives {token!r} the id {highest}, the model embeds ids up to {rows - 1}; "
             "give the tokenizer that belongs to the model"
         )
+
+
+def refuse_unfit_files(folder: str) -> None:
+    """Raises InputError where a base's files alone tell that it can't be trained: quantised or missing weights, or no chat
+    template. Needs no torch."""
+    scheme = _json(Path(folder) / "config.json").get("quantization_config")
+    if scheme:
+        kind = scheme.get("quant_method", "quantised")
+        raise InputError(f"base {folder}: its weights are quantised ({kind}); train on the full-precision model")
+    index = Path(folder) / "model.safetensors.index.json"
+    if index.exists():
+        missing = [n for n in sorted(set(_json(index)["weight_map"].values())) if not index.with_name(n).exists()]
+        if missing:
+            raise InputError(f"base {folder}: {len(missing)} of its weight files are missing, first {missing[0]}")
+    tokenizer = Path(folder) / "tokenizer_config.json"
+    if tokenizer.exists() and not _json(tokenizer).get("chat_template") and not any(Path(folder).glob(TEMPLATES)):
+        raise InputError(f"base {folder}: its tokenizer has no chat template; give an instruction-tuned model")
 
 
 def refuse_long_context(folder: str, max_tokens: int) -> None:
@@ -100,18 +119,6 @@ def skeleton(folder: str) -> Any:
             f"training wants {type(model).__name__}"
         )
     return model
-
-
-def _refuse_unfit_files(folder: Path) -> None:
-    scheme = _json(folder / "config.json").get("quantization_config")
-    if scheme:
-        kind = scheme.get("quant_method", "quantised")
-        raise InputError(f"base {folder}: its weights are quantised ({kind}); train on the full-precision model")
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        missing = [name for name in sorted(set(_json(index)["weight_map"].values())) if not (folder / name).exists()]
-        if missing:
-            raise InputError(f"base {folder}: {len(missing)} of its weight files are missing, first {missing[0]}")
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from metier.training.refusals import (
     refuse_long_context,
     refuse_long_prompts,
     refuse_unfit_base,
+    refuse_unfit_files,
     skeleton,
 )
 from tests.fixtures.chat_templates import CHAT_TEMPLATE
@@ -98,6 +100,18 @@ def test_weight_files_that_are_missing_are_named(other, tokenizer):
         json.dump(index, file)
     with pytest.raises(InputError, match="2 of its weight files are missing, first model-00001-of-00002.safetensors"):
         refuse_unfit_base(folder, LoraMethod(), tokenizer)
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused_by_its_files(other):
+    folder = other()
+    refuse_unfit_files(folder)
+    for file in Path(folder).glob("*chat_template*"):
+        file.unlink()
+    with pytest.raises(InputError, match="tokenizer has no chat template; give an instruction-tuned model"):
+        refuse_unfit_files(folder)
+    settings = Path(folder) / "tokenizer_config.json"  # where older folders keep it
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"chat_template": CHAT_TEMPLATE}))
+    refuse_unfit_files(folder)
 
 
 def test_a_context_is_as_long_as_the_model_s_and_no_longer(base):
