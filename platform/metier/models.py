@@ -56,6 +56,11 @@ def check(location: str) -> None:
         _check_folder(folder, location)
 
 
+def folder_here(location: str) -> Path | None:
+    """The folder of a model where it lies on this machine as a folder; None for one that is to be unpacked or fetched."""
+    return None if location in EMBEDDED else _local(location)
+
+
 @dataclass(frozen=True)
 class ModelSource:
     """A model from outside the store. Its fingerprint is what it holds, never where it lies."""

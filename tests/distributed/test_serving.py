@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import httpx
 import openai
 import pytest
 
 from metier.errors import MachineError
+from metier.inference.protocol import chat
+from metier.inference.transformers_engine import load_tokenizer, prompt_ids
 from metier.lineage.trace import trace
 from metier.records import Passage
 from metier.serving.answers import logged
 from metier.serving.keys import api_key
-from metier.serving.local import serving
+from metier.serving.local import APPLICATION, serving
 from metier.serving.release import open_release
 from metier.serving.settings import ServeSettings
 from metier.serving.smoke import ask
+from metier.training.encoding import IGNORED, encode
+from tests.fixtures.chat_templates import CONVERSATIONS, LLAMA3_TOKENS, either, templates
+from tests.fixtures.tiny_model import make_tiny_model
 from tests.fixtures.tiny_release import make_artifacts, run_register
 
 pytestmark = pytest.mark.timeout(300)
@@ -24,7 +31,8 @@ ASKED = [{"role": "user", "content": "What is the audit limit?"}]
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
     root = tmp_path_factory.mktemp("store")
-    made = make_artifacts(root)
+    model = partial(make_tiny_model, template=either(templates()), special=LLAMA3_TOKENS)
+    made = make_artifacts(root, make_model=model)
     run_register(root, made, max_tokens=12, max_model_len=512)
     return root, made
 
@@ -43,6 +51,28 @@ def client(service):
     address, root = service
     with openai.OpenAI(base_url=f"{address}/v1", api_key=api_key(root), max_retries=0) as one:
         yield one
+
+
+FAMILIES = {"chatml": "<|im_end|>", "marked": "<|im_end|>", "smollm2": "<|im_end|>", "llama3": "<|eot_id|>"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_turn_is_trained_behind_the_tokens_that_the_running_engine_reads(service, released, family):
+    """Asked of the engine itself: the door adds passages. The served template is all families' in one, `style` names which."""
+    from ray import serve
+
+    tokenizer = load_tokenizer(str(released[1]["merge"].path("model")))
+    tokenizer.chat_template, tokenizer.eos_token = templates()[family], FAMILIES[family]
+    engine = serve.get_deployment_handle("LanguageModel", APPLICATION).options(stream=True)
+    for name, dialogue in CONVERSATIONS.items():
+        example = encode(dialogue, tokenizer)
+        for turn in (i for i, m in enumerate(dialogue.messages) if m.role == "assistant"):
+            asked = {"model": "tiny", "messages": chat(dialogue.messages[:turn]), "max_tokens": 1,
+                     "return_token_ids": True, "chat_template_kwargs": {"style": family}}  # fmt: skip
+            (answer,) = engine.answer.remote(asked)
+            read = answer["prompt_token_ids"]
+            assert example.ids[: len(read)] == read == prompt_ids(tokenizer, dialogue.messages[:turn]), (name, turn)
+            assert example.labels[len(read) - 1] == IGNORED != example.labels[len(read)], (name, turn)
 
 
 def newest(root):

@@ -60,12 +60,16 @@ def fingerprints_of(step: Step, made: dict[str, Artifact]) -> dict[str, str] | N
 
 
 def make_plan(targets: Sequence[Step], store: Store) -> list[Decision]:
-    """A decision for every step, in the order in which they run. Raises InputError for a source that can't be used."""
+    """A decision for every step, in the order in which they run. Raises InputError for a source that can't be used, or not
+    with a step's settings."""
     made: dict[str, Artifact] = {}
     decisions = []
     ordered = in_order(targets)
     for source in (s for step in ordered for s in step.inputs.values() if not isinstance(s, Step)):
         source.check()
+    for step in ordered:
+        if step.stage.check:
+            step.stage.check(step)
     for step in ordered:
         decision = _decide(step, made, store)
         if decision.artifact:

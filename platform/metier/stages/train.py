@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from pydantic import Field
 
 from metier.config import TrainResources
 from metier.errors import InputError
-from metier.execution.step import Context, Input, Stage
+from metier.execution.step import Context, Input, Stage, Step
 from metier.execution.training import train_in
 from metier.lineage.artifact import Artifact
 from metier.lineage.fingerprint import canonical_json
 from metier.lineage.manifest import Counts
-from metier.models import ModelSource, resolve
+from metier.models import ModelSource, folder_here, resolve
 from metier.records import Dialogue, Passage, Question, Rejection, record_id, rejection
 from metier.retrieval.embedding import Embedder, EmbedderSource
 from metier.retrieval.index import Retriever
@@ -34,12 +34,19 @@ from metier.training import worker
 from metier.training.checkpoints import refuse_foreign
 from metier.training.course import History, Point, StepReport
 from metier.training.dev_exam import DevQuestion
-from metier.training.encoding import Example, encode
+from metier.training.encoding import Example, encode, end_tokens
 from metier.training.feed import scheduled
 from metier.training.guard import verdict
 from metier.training.merge import is_adapter
 from metier.training.model import LoraMethod, Method
 from metier.training.recipe import Recipe
+from metier.training.refusals import (
+    reasons_of,
+    refuse_long_context,
+    refuse_long_prompts,
+    refuse_unfit_base,
+    refuse_unfit_files,
+)
 from metier.training.storage import Storage
 
 TOO_LONG = "too_long"
@@ -64,17 +71,18 @@ class Config(Recipe):
 
 
 def encoded(
-    dialogues: Iterable[Dialogue], tokenizer: Any, max_tokens: int
+    dialogues: Iterable[Dialogue], tokenizer: Any, max_tokens: int, ends: Collection[int] = ()
 ) -> tuple[list[Example], list[Dialogue], list[Rejection]]:
-    """Examples, the dialogues that became one, and those that no template can write or that are too long."""
+    """Examples, the dialogues that became one, and those that no template can write or that are too long. `ends`: what may
+    end a turn (end_tokens)."""
     examples, kept, lost = [], [], []
     for one in dialogues:
         try:
             refuse_unfit(one.messages)
+            example = encode(one, tokenizer, ends)
         except UnreadableChat as fault:
             lost.append(rejection(one, "train", fault.reason, fault.evidence))
             continue
-        example = encode(one, tokenizer)
         if len(example.ids) > max_tokens:
             lost.append(rejection(one, "train", TOO_LONG, f"{len(example.ids)} tokens"))
         else:
@@ -107,13 +115,13 @@ def _validation(context: Context[Config]) -> list[Dialogue]:
     return []
 
 
-def _refuse_unfit_base(folder: str, config: Config) -> None:
-    described = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    longest = described.get("max_position_embeddings")
-    if longest and config.max_tokens > longest:
-        raise InputError(
-            f"train.max_tokens {config.max_tokens} is more than the {longest} tokens that the base can read"
-        )
+def check(step: Step) -> None:
+    """Refuses at the plan what the base's files tell; a base that is to be fetched is looked at by `run`."""
+    base, config = step.inputs["base"], step.config
+    folder = folder_here(base.location) if isinstance(base, ModelSource) else None
+    if folder and isinstance(config, Config):
+        refuse_unfit_files(str(folder))
+        refuse_long_context(str(folder), config.max_tokens)
 
 
 def run(context: Context[Config]) -> Counts:
@@ -121,14 +129,19 @@ def run(context: Context[Config]) -> Counts:
     from metier.inference.transformers_engine import load_tokenizer
 
     config, base = context.config, resolve(context.location("base"))
-    _refuse_unfit_base(base, config)
+    refuse_long_context(base, config.max_tokens)
     tokenizer = load_tokenizer(base)
-    train, kept, lost = encoded(context.records("dialogues", Dialogue), tokenizer, config.max_tokens)
-    held_out, watched, lost_too = encoded(_validation(context), tokenizer, config.max_tokens)
+    refuse_unfit_base(base, config.method, tokenizer)
+    ends = end_tokens(base, tokenizer)
+    train, kept, lost = encoded(context.records("dialogues", Dialogue), tokenizer, config.max_tokens, ends)
+    held_out, watched, lost_too = encoded(_validation(context), tokenizer, config.max_tokens, ends)
     if not train:
-        reasons = ", ".join(sorted({one.reason for one in lost})) or "there is none"
-        raise InputError(f"{context.step}: no dialogue of at most {config.max_tokens} tokens to train on ({reasons})")
-    result = _trained(context, base, train, held_out)
+        raise InputError(
+            f"{context.step}: no dialogue of at most {config.max_tokens} tokens to train on ({reasons_of(lost)})"
+        )
+    asked = dev_questions(context)
+    refuse_long_prompts(((q.question.id, q.messages) for q in asked), tokenizer, config.dev_max_tokens, base)
+    result = _trained(context, base, train, held_out, asked)
     _write_outputs(context, context.output.work, result, train)
     context.output.table("kept", Dialogue, kept)
     context.output.table("rejected", Rejection, [*lost, *lost_too])
@@ -137,7 +150,12 @@ def run(context: Context[Config]) -> Counts:
 
 
 def _trained(
-    context: Context[Config], base: str, train: list[Example], held_out: list[Example], shares: bool = True
+    context: Context[Config],
+    base: str,
+    train: list[Example],
+    held_out: list[Example],
+    asked: Sequence[DevQuestion],
+    shares: bool = True,
 ) -> dict[str, Any]:
     """The result of training; a model that can't share beginnings says so, and is trained without."""
     config, folder, on = context.config, context.output.work, context.resources
@@ -164,12 +182,12 @@ def _trained(
         offload=on.offload,
     )
     refuse_foreign(Storage(job.checkpoints), identity)
-    worker.write_job(folder, job, schedule, dev_questions(context))
+    worker.write_job(folder, job, schedule, asked)
     result = train_in(folder, on, _progress(context))
     if result.get("shares", True):
         return result
     (folder / UNSHARED).touch()  # known for an attempt that goes on after this one
-    return _trained(context, base, train, held_out, shares=False)
+    return _trained(context, base, train, held_out, asked, shares=False)
 
 
 def _progress(context: Context[Config]) -> Callable[[StepReport | Point], None]:
@@ -232,4 +250,5 @@ STAGE = Stage(
     run=run,
     conserves=True,
     resources=TrainResources,
+    check=check,
 )

@@ -1,16 +1,24 @@
-"""Dialogues to token ids and labels. The loss covers what the assistant says, on every turn, and its end token."""
+"""Dialogues to token ids and labels. The loss covers what the assistant says, on every turn, and its end token.
+
+A turn is trained behind the very tokens that the served model reads before it. A dialogue whose words do not allow that is
+refused by itself (UnreadableChat); a template that never does is refused as a whole (InputError).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from metier.errors import InputError
 from metier.inference.protocol import chat
 from metier.records import Dialogue, Message
+from metier.text.chat_formats import UnreadableChat
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
+SHOWN = 24  # characters of a turn in a message
 
 
 @dataclass(frozen=True)
@@ -21,39 +29,84 @@ class Example:
     labels: list[int]
 
 
-def encode(dialogue: Dialogue, tokenizer: Any) -> Example:
-    """The dialogue as the model's own chat template writes it.
+def end_tokens(folder: str, tokenizer: Any) -> frozenset[int]:
+    """The tokens at which the served model stops: those of its generation settings, and the tokenizer's end token.
 
+    They need not be one: Gemma's template ends a turn with another token than the tokenizer ends a text.
+    """
+    ends = {tokenizer.eos_token_id}
+    for name in ("generation_config.json", "config.json"):
+        file = Path(folder) / name
+        if file.exists():
+            named = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
+            return frozenset({*ends, *(named if isinstance(named, list) else [named])} - {None})
+    return frozenset(ends - {None})
+
+
+def encode(dialogue: Dialogue, tokenizer: Any, ends: Collection[int] = ()) -> Example:
+    """The dialogue as the model's own chat template writes it. `ends` (end_tokens): what may end a turn; by itself the
+    tokenizer's end token.
+
+    Raises UnreadableChat where an answer spells a control token, or where text and template make one token together.
     Raises InputError when the template ends a turn with no end token, or when it writes a conversation's beginning
     differently once the conversation goes on (then no prompt could be trained).
     """
+    ends = frozenset(ends or {tokenizer.eos_token_id}) - {None}
     ids = _ids(tokenizer, dialogue.messages)
     labels = [IGNORED] * len(ids)
-    spoken = [i for i, m in enumerate(dialogue.messages) if m.role == "assistant"]
-    for turn in spoken:
+    for turn, message in enumerate(dialogue.messages):
+        if message.role != "assistant":
+            continue
+        _refuse_control_tokens(message.content, tokenizer)
         before = _ids(tokenizer, dialogue.messages[:turn], answering=True)
         after = _ids(tokenizer, dialogue.messages[: turn + 1])
         if ids[: len(before)] != before or ids[: len(after)] != after:
-            raise InputError(
-                "the chat template rewrites earlier turns, so the trained prompt would not be the served one"
-            )
-        end = _end_of_turn(after, len(before), tokenizer)
+            _refuse_other_beginning(dialogue.messages, turn, tokenizer)
+        end = _end_of_turn(after, len(before), ends, tokenizer)
         labels[len(before) : end] = ids[len(before) : end]
     return Example(ids, labels)
 
 
 def _ids(tokenizer: Any, messages: Sequence[Message], answering: bool = False) -> list[int]:
-    rendered = tokenizer.apply_chat_template(
-        chat(messages), add_generation_prompt=answering, tokenize=True, return_dict=False
-    )
-    return list(rendered)
+    return list(_rendered(tokenizer, messages, answering, tokenize=True, return_dict=False))
 
 
-def _end_of_turn(ids: list[int], start: int, tokenizer: Any) -> int:
-    """The place behind the end token of the turn that begins at `start`."""
-    for place in range(len(ids) - 1, start - 1, -1):
-        if ids[place] == tokenizer.eos_token_id:
+def _rendered(tokenizer: Any, messages: Sequence[Message], answering: bool, **form: Any) -> Any:
+    from jinja2 import TemplateError
+
+    try:
+        return tokenizer.apply_chat_template(chat(messages), add_generation_prompt=answering, **form)
+    except TemplateError as error:  # templates refuse in words of their own: a system message, an order of turns
+        raise UnreadableChat("refused_by_template", " ".join(str(error).split())) from None
+
+
+def _refuse_control_tokens(answer: str, tokenizer: Any) -> None:
+    """Tokenizers make the control token itself of a text that spells it, so the model would learn to end a turn, or to begin
+    another's, in the middle of an answer. In a prompt it carries no label, and the served model reads the same."""
+    for token in tokenizer.added_tokens_decoder.values():
+        if token.special and token.content in answer:
+            raise UnreadableChat("control_token", f"the assistant's turn spells {token.content}")
+
+
+def _refuse_other_beginning(messages: Sequence[Message], turn: int, tokenizer: Any) -> None:
+    whole = _rendered(tokenizer, messages, False, tokenize=False)
+    before = _rendered(tokenizer, messages[:turn], True, tokenize=False)
+    after = _rendered(tokenizer, messages[: turn + 1], False, tokenize=False)
+    if whole.startswith(before) and whole.startswith(after):
+        said = messages[turn].content
+        raise UnreadableChat(
+            "merged_tokens",
+            f"the assistant's turn {said[:SHOWN]!r} begins or ends in one token with the template's own text",
+        )
+    raise InputError("the chat template rewrites earlier turns, so the trained prompt would not be the served one")
+
+
+def _end_of_turn(ids: list[int], start: int, ends: Collection[int], tokenizer: Any) -> int:
+    """The place behind the first end token of the turn that begins at `start`: there the served model stops."""
+    for place in range(start, len(ids)):
+        if ids[place] in ends:
             return place + 1
+    named = " or ".join(map(repr, tokenizer.convert_ids_to_tokens(sorted(ends)))) or "an end token"
     raise InputError(
-        f"the chat template ends the assistant's turn without {tokenizer.eos_token!r}: the model would never learn to stop"
+        f"the chat template ends the assistant's turn without {named}: the model would never learn to stop"
     )

@@ -23,6 +23,9 @@ class Adapters(StageConfig):
     """Dropout before the adapter. On a GPU training is fastest without."""
     rslora: bool = False
     """Rank-stabilised scale (Kalajdzievski 2023)."""
+    dora: bool = False
+    """Learn each output's magnitude apart from its direction (Liu et al. 2024): often better at a low rank, and slower, as
+    the layers run as PEFT's own. With qlora the magnitudes start as those of the weights before rounding."""
     targets: tuple[str, ...] = ()
     """Names of the layers that get an adapter; empty: all linear layers but the output."""
 
@@ -58,6 +61,7 @@ Method = Annotated[
 ]
 
 
+LINEAR = ("Linear", "Conv1D")  # Conv1D is GPT-2's: the same product, its weight the other way round
 AnyMethod = LoraMethod | QloraMethod | FullMethod
 
 
@@ -106,29 +110,50 @@ def load_base(folder: str, device: str, dtype: Any = None) -> Any:
     return model.to(device)
 
 
-def with_adapter(base: Any, method: Adapters, seed: int) -> Any:
-    """The base with fresh adapters. Raises InputError when the targets match no layer."""
+def with_adapter(base: Any, method: LoraMethod | QloraMethod, seed: int) -> Any:
+    """The base with fresh adapters. Raises InputError when a target matches no layer."""
     import torch
     from peft import LoraConfig, get_peft_model
 
+    refuse_unfit_targets(base, method)
     torch.manual_seed(seed)
     config = LoraConfig(
         r=method.rank,
         lora_alpha=method.alpha,
         lora_dropout=method.dropout,
         use_rslora=method.rslora,
+        use_dora=method.dora,
         target_modules=list(method.targets) or "all-linear",
         task_type="CAUSAL_LM",
     )
-    try:
-        return get_peft_model(base, config)
-    except ValueError as error:
-        if "target modules" not in str(error).lower():
-            raise
-        layers = sorted({name.rsplit(".", 1)[-1] for name, m in base.named_modules() if type(m).__name__ == "Linear"})
+    return get_peft_model(base, config)
+
+
+def refuse_unfit_targets(base: Any, method: LoraMethod | QloraMethod) -> None:
+    """Raises InputError when one of the method's targets matches no layer, or one that can't have such an adapter.
+
+    A target is a layer's name, or the end of it behind a dot, as PEFT reads it. 4 bits are for plain linear layers alone.
+    """
+    kinds = {name: type(module).__name__ for name, module in base.named_modules()}
+    linear = ", ".join(sorted({name.rsplit(".", 1)[-1] for name, kind in kinds.items() if kind in LINEAR}))
+    unknown = [target for target in method.targets if not any(_matches(name, target) for name in kinds)]
+    if unknown:
+        verb = "matches" if len(unknown) == 1 else "match"
         raise InputError(
-            f"train.method.targets {list(method.targets)} match no layer; the model's linear layers are {', '.join(layers)}"
-        ) from None
+            f"train.method.targets: {', '.join(unknown)} {verb} no layer; the model's linear layers are {linear}"
+        )
+    allowed = ("Linear",) if isinstance(method, QloraMethod) else (*LINEAR, "Embedding")
+    for name, kind in kinds.items():
+        chosen = any(_matches(name, t) for t in method.targets) if method.targets else kind in LINEAR
+        if chosen and kind not in allowed:
+            raise InputError(
+                f"train.method: {name} is a {kind}, which can have no adapter of {method.method}; "
+                f"the model's linear layers are {linear}"
+            )
+
+
+def _matches(name: str, target: str) -> bool:
+    return name == target or name.endswith("." + target)
 
 
 def trainable(model: Any) -> dict[str, Any]:

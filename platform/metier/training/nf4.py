@@ -65,6 +65,11 @@ class Nf4Linear(nn.Module):
             room.copy_(dequantised(self.packed, self.absmax, self.low, self.step, self.table))
         return room[: self.out_features * self.in_features].view(self.out_features, self.in_features)
 
+    @property
+    def weight(self) -> Any:
+        """The weight, unpacked into room of its own: for PEFT, whose DoRA measures its rows."""
+        return self.dense().clone()
+
     def forward(self, x: Any) -> Any:
         """The product; gradients reach x alone."""
         return project(x, (Projection(self.dense, self.bias, 1.0),), (None, None))[0]

@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
 from metier.config import TrainResources
 from metier.errors import InputError
+from metier.execution.plan import make_plan
 from metier.execution.runner import execute
 from metier.execution.step import Context, Step
 from metier.inference.transformers_engine import load_tokenizer
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.manifest import Counts
+from metier.lineage.store import Store
 from metier.models import ModelSource
 from metier.records import Dialogue, Message, Question, Rejection
 from metier.stages import train
+from metier.training.model import LoraMethod
 from tests.fixtures.stage_alone import Silent, as_table
 from tests.fixtures.tiny_model import make_tiny_model
 from tests.fixtures.training_job import RECIPE, tiny_dialogues, tiny_questions
@@ -133,6 +137,52 @@ def test_a_base_that_reads_less_than_max_tokens_is_refused(base, tmp_path):
 def test_nothing_short_enough_is_refused_before_anything_starts(base, tmp_path):
     with pytest.raises(InputError, match="no dialogue of at most 200 tokens"):
         run(tmp_path, base, [LONG], [])
+
+
+def with_turns(*turns: tuple[str, str]) -> Dialogue:
+    messages = tuple(Message(role=role, content=text) for role, text in turns)
+    return dataclasses.replace(tiny_dialogues(1)[0], id="", root_id="", messages=messages)
+
+
+ASKED = ("user", "What is the limit?")
+NOTHING_TO_LEARN = [with_turns(ASKED, ("assistant", text)) for text in (" \n", "\t", "<|im_end|>")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept", "said"),
+    [
+        ({"method": LoraMethod(targets=("q_proj", "w_pack"))}, None, "targets: w_pack matches no layer"),
+        ({"dev_max_tokens": 2048}, None, r"dev_max_tokens 2048 exceed the 2048 tokens that the base can read"),
+        ({}, NOTHING_TO_LEARN[:2], r"no dialogue of at most 200 tokens to train on \(2 empty_turn, e\.g\. the assistant's turn"),
+        ({}, NOTHING_TO_LEARN, r"\(1 control_token, e\.g\. the assistant's turn spells <\|im_end\|>; 2 empty_turn, "),
+        ({}, [], r"\(there is none\)"),
+    ],
+    ids=["target", "dev prompt", "empty answers", "nothing to learn", "no dialogue"],
+)  # fmt: skip
+def test_what_can_t_be_trained_is_refused_in_one_line_and_starts_nothing(
+    base, tmp_path, monkeypatch, changes, kept, said
+):
+    def started(*arguments: object) -> None:
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr(train, "train_in", started)
+    given = tiny_dialogues(2) if kept is None else kept
+    with pytest.raises(InputError, match=said) as refused:
+        run(tmp_path, base, given, [], config=CONFIG.model_copy(update=changes))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_plan_refuses_a_base_by_its_files_alone(base, tmp_path):
+    def planned(folder, **changes):
+        sources = {name: ModelSource(str(folder)) for name in ("dialogues", "questions", "base")}
+        make_plan([train.STAGE.step(CONFIG.model_copy(update=changes), **sources)], Store(tmp_path / "store"))
+
+    planned(base)
+    with pytest.raises(InputError, match=r"train\.max_tokens 4096 is more than the 2048 tokens"):
+        planned(base, max_tokens=4096)
+    plain = shutil.copytree(base, tmp_path / "plain", ignore=shutil.ignore_patterns("chat_template*"))
+    with pytest.raises(InputError, match="no chat template"):
+        planned(plain)
 
 
 def test_turns_that_no_template_can_write_are_rejected(base):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +43,18 @@ def test_buckets_spare_padding_but_keep_lengths_mixed_over_the_epoch():
     assert slots < 1.1 * sum(lengths)
     longest = [max(lengths[i] for i in b) for b in batches]
     assert longest not in (sorted(longest), sorted(longest, reverse=True))
+
+
+def test_padding_of_natural_lengths_falls_to_a_fraction_of_what_rows_in_any_order_have():
+    """Lognormal lengths, as the texts of a blend have."""
+    draw = random.Random(0)
+    lengths = [max(16, min(2000, int(draw.lognormvariate(5.9, 0.7)))) for _ in range(2000)]
+
+    def padding(batches: list[list[int]]) -> float:
+        return 1 - sum(lengths) / sum(len(b) * max(lengths[i] for i in b) for b in batches)
+
+    bucketed = epoch_batches(lengths, 8192, seed=0, epoch=0)
+    rows = round(len(lengths) / len(bucketed))
+    in_any_order = [list(range(i, min(i + rows, len(lengths)))) for i in range(0, len(lengths), rows)]
+    assert padding(in_any_order) > 0.5
+    assert padding(bucketed) < 0.15

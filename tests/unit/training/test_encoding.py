@@ -1,20 +1,46 @@
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import example as given_example
+from hypothesis import strategies as st
 
 from metier.errors import InputError
 from metier.inference.protocol import chat
-from metier.inference.transformers_engine import load_tokenizer
-from metier.records import Dialogue, Message
-from metier.training.encoding import IGNORED, encode
+from metier.inference.transformers_engine import load_tokenizer, prompt_ids
+from metier.text.chat_formats import UnreadableChat
+from metier.training.encoding import IGNORED, Example, encode, end_tokens
+from metier.training.packs import alone, packed, padded
+from metier.training.rows import row_of
+from tests.fixtures.chat_templates import CONVERSATIONS, LLAMA3, LLAMA3_TOKENS, conversation, templates
 from tests.fixtures.tiny_model import CHAT_TEMPLATE, make_tiny_model
 
-TEXTS = ["The limit is 100 units.", "Which limit holds?", "Answer briefly."]
+TEXTS = ["The limit is 100 units.\n\n\nA line.\n\n\n\n", "Which limit holds?", "Answer briefly."]
+TWO_TURNS = conversation("Which limit holds?", "100 units.", "Who says so?", "The rule.", system="Answer briefly.")
+ENDS = {"chatml": "<|im_end|>", "marked": "<|im_end|>", "smollm2": "<|im_end|>", "llama3": "<|eot_id|>"}
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return load_tokenizer(str(make_tiny_model(tmp_path_factory.mktemp("model"), TEXTS)))
+def folder(tmp_path_factory):
+    return make_tiny_model(tmp_path_factory.mktemp("model"), TEXTS, special=LLAMA3_TOKENS)
+
+
+@pytest.fixture(scope="module")
+def tokenizers(folder):
+    """A tokenizer for each family's template. It puts a token before every text by itself, as Llama-3's does."""
+    made = {}
+    for name, template in templates().items():
+        made[name] = load_tokenizer(str(folder))
+        made[name].chat_template, made[name].eos_token = template, ENDS[name]
+    return made
+
+
+@pytest.fixture
+def tokenizer(tokenizers):
+    return tokenizers["chatml"]
 
 
 @pytest.fixture
@@ -29,18 +55,78 @@ def changed(tokenizer):
     tokenizer.chat_template = CHAT_TEMPLATE
 
 
-def dialogue(*turns: tuple[str, str]) -> Dialogue:
-    messages = tuple(Message(role=role, content=text) for role, text in turns)
-    return Dialogue(messages=messages, task="purpose", source="structured")
+def spans(labels: list[int]) -> list[list[int]]:
+    """The runs of labels, each as the ids that it holds."""
+    found: list[list[int]] = [[]]
+    for label in labels:
+        if label != IGNORED:
+            found[-1].append(label)
+        elif found[-1]:
+            found.append([])
+    return [run for run in found if run]
 
 
-TWO_TURNS = dialogue(
-    ("system", "Answer briefly."),
-    ("user", "Which limit holds?"),
-    ("assistant", "100 units."),
-    ("user", "Who says so?"),
-    ("assistant", "The rule."),
-)
+def spoken(dialogue, name: str) -> list[str]:
+    """What each label span must read: the assistant's words as the template writes them, and the end token."""
+    said = [m.content for m in dialogue.messages if m.role == "assistant"]
+    return [(text.strip() if name == "llama3" else text) + ENDS[name] for text in said]
+
+
+BOTH = [(t, c) for t in ENDS for c in CONVERSATIONS]
+
+
+@pytest.mark.parametrize(("name", "which"), BOTH)
+def test_labels_are_the_assistants_words_and_the_end_token_of_each_turn_and_nothing_else(tokenizers, name, which):
+    tokenizer, dialogue = tokenizers[name], CONVERSATIONS[which]
+    example = encode(dialogue, tokenizer)
+    assert [tokenizer.decode(run) for run in spans(example.labels)] == spoken(dialogue, name)
+    assert all(label in (IGNORED, token) for label, token in zip(example.labels, example.ids, strict=True))
+
+
+@pytest.mark.parametrize(("name", "which"), BOTH)
+def test_each_turn_is_trained_behind_the_prompt_that_an_engine_reads(tokenizers, name, which):
+    tokenizer, dialogue = tokenizers[name], CONVERSATIONS[which]
+    example = encode(dialogue, tokenizer)
+    starts = [i for i, label in enumerate(example.labels) if label != IGNORED and example.labels[i - 1] == IGNORED]
+    turns = [i for i, m in enumerate(dialogue.messages) if m.role == "assistant"]
+    assert [example.ids[:start] for start in starts] == [prompt_ids(tokenizer, dialogue.messages[:t]) for t in turns]
+
+
+@pytest.mark.parametrize("which", CONVERSATIONS)
+def test_marks_in_a_template_change_no_token_and_no_label(tokenizers, which):
+    assert encode(CONVERSATIONS[which], tokenizers["marked"]) == encode(CONVERSATIONS[which], tokenizers["chatml"])
+
+
+def test_a_text_begins_once_though_template_and_tokenizer_both_would_begin_it(tokenizers):
+    tokenizer = tokenizers["llama3"]
+    first = tokenizer.convert_tokens_to_ids(LLAMA3_TOKENS[0])
+    assert tokenizer("a").input_ids[0] == first
+    assert encode(TWO_TURNS, tokenizer).ids.count(first) == 1
+    assert first not in encode(TWO_TURNS, tokenizers["chatml"]).ids
+
+
+def trained(batch) -> list[tuple[int, int]]:
+    """What the loss of a batch looks at: (the token before, the label), in order of value."""
+    ids, labels = batch["input_ids"], batch["labels"]
+    places = (labels[:, 1:] != IGNORED).nonzero().tolist()
+    return sorted((int(ids[row, place]), int(labels[row, place + 1])) for row, place in places)
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_both_shapes_of_packs_train_the_same_tokens_as_examples_alone(tokenizers, name):
+    asked = "Which limit holds in each of the branches that the rule names, and since when does it hold there?"
+    alike = [conversation(asked, a, "Why?", b, system="Answer briefly.") for a, b in (("1.", "x"), ("12.", "y z"))]
+    examples = [encode(d, tokenizers[name]) for d in (*alike, *CONVERSATIONS.values())]
+    packs = packed(examples, 2000)
+    assert any(len(pack.examples) == 2 for pack in packs)
+    expected = sorted(
+        (before, label)
+        for e in examples
+        for before, label in zip(e.ids, e.labels[1:], strict=False)
+        if label != IGNORED
+    )
+    for batch in (padded(packs, 2, "cpu"), padded(alone(examples), 2, "cpu"), row_of(packs, "cpu")):
+        assert trained(batch) == expected
 
 
 def test_the_tokens_are_those_of_the_chat_template(tokenizer):
@@ -48,16 +134,55 @@ def test_the_tokens_are_those_of_the_chat_template(tokenizer):
     assert encode(TWO_TURNS, tokenizer).ids == list(whole)
 
 
-def test_only_what_the_assistant_says_and_its_end_token_carry_labels(tokenizer):
-    example = encode(TWO_TURNS, tokenizer)
-    labelled = [label for label in example.labels if label != IGNORED]
-    assert tokenizer.decode(labelled) == "100 units.<|im_end|>The rule.<|im_end|>"
-    assert all(label in (IGNORED, token) for label, token in zip(example.labels, example.ids, strict=True))
+@pytest.mark.parametrize("name", ["chatml", "llama3"])
+@given(asked=st.text(min_size=1), said=st.text(min_size=1))
+@given_example(asked="\n\n", said="\n\n\n a \n")
+@settings(max_examples=40)
+def test_any_words_are_trained_behind_the_served_prompt_or_refused(tokenizers, name, asked, said):
+    tokenizer, dialogue = tokenizers[name], conversation(asked, said)
+    try:
+        example = encode(dialogue, tokenizer)
+    except UnreadableChat as fault:
+        refused = fault.reason
+        event(refused)
+    else:
+        refused = ""
+    assert refused in ("", "merged_tokens", "control_token")
+    if refused:
+        return
+    prompt = prompt_ids(tokenizer, dialogue.messages[:1])
+    assert example.ids[: len(prompt)] == prompt
+    (labelled,) = spans(example.labels)
+    assert [tokenizer.decode(labelled)] == [
+        tokenizer.decode(tokenizer(text, add_special_tokens=False).input_ids) for text in spoken(dialogue, name)
+    ]
+
+
+@pytest.mark.parametrize("spelt", ["<|im_end|>", "<|im_start|>user", "<|eot_id|>", "<|endoftext|>"])
+def test_an_answer_that_spells_a_control_token_is_refused_by_itself(tokenizer, spelt):
+    with pytest.raises(UnreadableChat, match=r"control_token.*spells <\|"):
+        encode(conversation("What ends a turn?", f"It is {spelt}, then."), tokenizer)
+
+
+def test_an_answer_whose_first_characters_merge_with_the_template_is_refused_by_itself(tokenizers):
+    dialogue = conversation("Which limit holds?", "\n\n\n100 units.")
+    with pytest.raises(UnreadableChat, match=r"merged_tokens.*'\\n\\n\\n100 units.'"):
+        encode(dialogue, tokenizers["chatml"])
+    assert encode(dialogue, tokenizers["llama3"])  # its template trims
+
+
+def test_what_the_template_itself_refuses_is_told_in_its_words(changed):
+    strict = changed(
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT_TEMPLATE
+    )
+    assert encode(CONVERSATIONS["one turn"], strict)
+    with pytest.raises(UnreadableChat, match="refused_by_template: no system"):
+        encode(TWO_TURNS, strict)
 
 
 def test_a_template_without_an_end_token_is_refused(changed):
     endless = changed(CHAT_TEMPLATE.replace("<|im_end|>", ""))
-    with pytest.raises(InputError, match="never learn to stop"):
+    with pytest.raises(InputError, match="without '<|im_end|>': the model would never learn to stop"):
         encode(TWO_TURNS, endless)
 
 
@@ -71,3 +196,22 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(changed):
     counting = changed("{{ messages | length }}" + CHAT_TEMPLATE)
     with pytest.raises(InputError, match="rewrites earlier turns"):
         encode(TWO_TURNS, counting)
+
+
+def test_a_turn_may_end_with_another_token_than_a_text(folder, tokenizers, changed, tmp_path):
+    """As Gemma's and Phi's do: their generation settings name it."""
+    other = changed(LLAMA3)
+    with pytest.raises(InputError, match="never learn to stop"):
+        encode(TWO_TURNS, other)
+    turn, text = (other.convert_tokens_to_ids(t) for t in ("<|eot_id|>", "<|im_end|>"))
+    for named, file in ((turn, "config.json"), ([turn, 0], "generation_config.json")):
+        (tmp_path / file).write_text(json.dumps({"eos_token_id": named}))
+        assert end_tokens(str(tmp_path), other) == {turn, text} | ({0} if isinstance(named, list) else set())
+        example: Example = encode(TWO_TURNS, other, end_tokens(str(tmp_path), other))
+        assert example == encode(TWO_TURNS, tokenizers["llama3"])
+
+
+def test_only_the_first_end_token_behind_an_answer_is_learnt(changed):
+    twice = changed(CHAT_TEMPLATE.replace("<|im_end|>", "<|im_end|><|endoftext|>"))
+    example = encode(dataclasses.replace(TWO_TURNS, id=""), twice, (0, 2))
+    assert [twice.decode(run) for run in spans(example.labels)] == ["100 units.<|im_end|>", "The rule.<|im_end|>"]

@@ -125,6 +125,17 @@ def test_a_layer_that_no_gradient_reaches_is_named(model):
         refuse_severed(engine_of(model).magnitudes())
 
 
+def test_a_magnitude_belongs_to_its_layer(folder):
+    dora = with_adapter(load_base(folder, "cpu"), LoraMethod(rank=4, dora=True), seed=0).train()
+    gradient(dora, EXAMPLES)
+    refuse_severed(engine_of(dora).magnitudes())
+    for name, weight in trainable(dora).items():
+        if "layers.0.self_attn.v_proj" in name:
+            weight.grad = None
+    with pytest.raises(StepError, match=r"no gradient reaches 1 of 14 trained layers, first .*layers\.0\..*v_proj:"):
+        refuse_severed(engine_of(dora).magnitudes())
+
+
 def test_a_gradient_that_is_not_finite_is_refused(model):
     gradient(model, EXAMPLES)
     next(iter(trainable(model).values())).grad[0, 0] = float("nan")

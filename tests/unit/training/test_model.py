@@ -35,8 +35,38 @@ def test_chosen_targets_alone_are_trained(folder):
 
 
 def test_targets_that_match_nothing_are_refused_with_the_names_that_would(folder):
-    with pytest.raises(InputError, match=r"\['w_pack'\] match no layer.*down_proj.*q_proj"):
+    with pytest.raises(InputError, match=r"w_pack matches no layer; .*down_proj.*q_proj"):
         with_adapter(load_base(folder, "cpu"), LoraMethod(targets=("w_pack",)), seed=0)
+
+
+def test_one_target_of_several_that_matches_nothing_is_refused(folder):
+    with pytest.raises(InputError, match=r"targets: w_pack, proj match no layer"):
+        with_adapter(load_base(folder, "cpu"), LoraMethod(targets=("q_proj", "w_pack", "proj")), seed=0)
+
+
+def test_a_target_that_is_no_linear_layer_is_refused(folder):
+    with pytest.raises(InputError, match=r"model\.layers\.0\.mlp is a LlamaMLP, which can have no adapter of lora"):
+        with_adapter(load_base(folder, "cpu"), LoraMethod(targets=("q_proj", "mlp")), seed=0)
+
+
+def test_4_bits_are_for_plain_linear_layers_alone():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    base = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=2, n_positions=32))
+    with pytest.raises(InputError, match=r"c_attn is a Conv1D, which can have no adapter of qlora"):
+        with_adapter(base, QloraMethod(rank=4), seed=0)
+    assert trainable(with_adapter(base, LoraMethod(rank=4), seed=0))
+
+
+def test_dora_learns_a_magnitude_for_each_output_of_each_layer(folder):
+    plain = trainable(with_adapter(load_base(folder, "cpu"), LoraMethod(rank=4), seed=0))
+    weights = trainable(with_adapter(load_base(folder, "cpu"), LoraMethod(rank=4, dora=True), seed=0))
+    magnitudes = {name: w for name, w in weights.items() if name not in plain}
+    assert len(weights) - len(plain) == len(magnitudes) == 14
+    layers = dict(load_base(folder, "cpu").named_modules())
+    for name, magnitude in magnitudes.items():
+        layer = layers[name.removeprefix("base_model.model.").split(".lora_magnitude_vector")[0]]
+        torch.testing.assert_close(magnitude.detach(), layer.weight.norm(dim=1))
 
 
 def test_the_seed_decides_the_first_weights(folder):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metier.training.encoding import IGNORED, Example
+from metier.training.model import load_base
 from metier.training.packs import Pack, alone, packed, padded
+from tests.fixtures.tiny_model import make_tiny_model
 
 
 def example(ids: list[int], labelled: int) -> Example:
@@ -71,3 +74,22 @@ def test_a_rest_sees_the_beginning_and_itself_at_its_own_positions():
         [1, 1, 1, 1, 0],
         [1, 1, 0, 0, 1],
     ]
+
+
+def test_logits_in_a_padded_pack_are_those_of_each_text_alone(tmp_path):
+    model = load_base(str(make_tiny_model(tmp_path, ["some text"])), "cpu").eval()
+    begun, rests = [1, *range(40, 60)], ([70, 71, 72, 2], [80, 2], [90, 91, 2])
+    texts = [*(example(begun + rest, len(rest) - 1) for rest in rests), example([1, 30, 31, 2], 2)]
+    packs = packed(texts, 100)
+    assert sorted(len(pack.examples) for pack in packs) == [1, 3]  # so one row is padded, and one shares its beginning
+    inputs = {name: part for name, part in padded(packs, 2, "cpu").items() if name != "labels"}
+    with torch.no_grad():
+        rows = model(**inputs, use_cache=False).logits
+        for pack, row in zip(packs, rows, strict=True):
+            at = pack.shared
+            for one in pack.examples:
+                apart = model(input_ids=torch.tensor([one.ids])).logits[0]
+                rest = len(one.ids) - pack.shared
+                torch.testing.assert_close(row[: pack.shared], apart[: pack.shared], rtol=1e-5, atol=1e-5)
+                torch.testing.assert_close(row[at : at + rest], apart[pack.shared :], rtol=1e-5, atol=1e-5)
+                at += rest

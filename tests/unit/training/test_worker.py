@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from metier.training import checkpoints, worker
 from metier.training.course import Point, StepReport
 from metier.training.engine import Peers
-from metier.training.model import FullMethod, QloraMethod
+from metier.training.model import FullMethod, LoraMethod, QloraMethod
 from metier.training.storage import Storage
 from tests.fixtures.tiny_model import make_tiny_model
 from tests.fixtures.training_job import CHECKPOINTS, make_job
@@ -54,6 +54,24 @@ def test_an_adapter_beside_4_bit_weights_loads_onto_the_full_base(base, tmp_path
     assert made["total"] == sum(p.numel() for p in plain.parameters()) + made["trainable"]
     assert made["fit"] is None
     PeftModel.from_pretrained(plain, folder / worker.ADAPTER)
+
+
+@pytest.mark.parametrize("method", [LoraMethod(rank=4, dora=True), QloraMethod(rank=4, dora=True)])
+def test_magnitudes_are_trained_kept_and_saved(base, tmp_path, method):
+    from peft import PeftModel
+
+    folder = make_job(tmp_path / "job", base, method=method, packing="rows")
+    worker.work(folder, Peers(), "cpu")
+    saved = load_file(folder / worker.ADAPTER / "adapter_model.safetensors")
+    assert sum("lora_magnitude_vector" in name for name in saved) == 14
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    loaded = PeftModel.from_pretrained(plain, folder / worker.ADAPTER)
+    moved = 0
+    for module in loaded.modules():
+        if hasattr(module, "lora_magnitude_vector"):
+            magnitude = module.lora_magnitude_vector["default"].weight.detach()
+            moved += not torch.allclose(magnitude, module.base_layer.weight.norm(dim=1), rtol=1e-4)
+    assert moved == 14
 
 
 def test_full_training_leaves_a_whole_model(base, tmp_path):
