@@ -80,25 +80,13 @@ def test_a_base_that_can_t_be_trained_is_refused_by_the_plan(folder):
     assert "train.max_tokens 65 is more than the 64 tokens that the base can read" in refused("plan", file)
 
 
-def trained(folder: Path, *turns: str, setting: str = "epochs=1") -> str:
-    """What `metier stage train` says of one pair."""
-    base = make_tiny_model(folder / "model", ["some text"])
-    said = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(turns)]
-    row = {"messages": said, "task": "purpose", "source": "structured", "split": "train"}
+def test_a_data_set_without_an_assistant_s_turn_has_its_row_named(folder):
+    row = {"messages": [{"role": "user", "content": "What holds?"}], "task": "purpose", "source": "structured"}
     (folder / "pairs.jsonl").write_text(json.dumps(row) + "\n")
     (folder / "questions.jsonl").write_text("")
-    given = (folder / "pairs.jsonl", f"questions={folder / 'questions.jsonl'}", f"base={base}")
+    given = (folder / "pairs.jsonl", f"questions={folder / 'questions.jsonl'}", f"base={folder}")
     inputs = [part for one in given for part in ("--input", one)]
-    return refused("stage", "train", *inputs, "--output", folder / "out", "--set", setting)
-
-
-def test_a_target_that_matches_no_layer_is_refused_before_a_worker_starts(folder):
-    line = trained(folder, "What holds?", "The rule.", setting="method.targets=[w_pack]")
-    assert "w_pack matches no layer; the model's linear layers are down_proj" in line
-
-
-def test_a_data_set_without_an_assistant_s_turn_has_its_row_named(folder):
-    line = trained(folder, "What holds?")
+    line = refused("stage", "train", *inputs, "--output", folder / "out")
     assert "pairs.jsonl" in line
     assert "need a user and an assistant turn" in line
 
