@@ -65,10 +65,8 @@ def _told(told: Forecast) -> Iterator[tuple[str, str]]:
     if told.least:
         yield f"  on {told.least.workers} workers", _peak(told.least, told.card_bytes)
     if told.fit.host_bytes:
-        yield (
-            "host memory",
-            f"{max(f.host_bytes for f in (told.fit, told.least or told.fit)) / 1e9:.0f} GB a worker, predicted",
-        )
+        most = max(fit.host_bytes for fit in (told.fit, told.least) if fit)
+        yield "host memory", f"up to {most / 1e9:.0f} GB a worker, predicted"
 
 
 def _peak(fit: Fit, card_bytes: int) -> str:

@@ -3,7 +3,7 @@
 What is spread is put together again where it is computed with: a layer's weights are gathered in bfloat16 while the layer
 before it still computes, and its gradient is whole until it is summed and cut. Embedding, last norm and output layer are
 one unit, gathered for the whole of a step, whose gradient waits for its end (FSDP2's root; Zhao et al. 2023; for ZeRO
-Rajbhandari et al. 2020). The counts are those that FSDP2 and DeepSpeed were measured with on one and two workers (tests/unit/training/test_fit.py).
+Rajbhandari et al. 2020). Counted so as FSDP2 and DeepSpeed were measured on one and two workers (test_fit.py holds it).
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from metier.training.model import AnyMethod, FullMethod, QloraMethod
 from metier.training.shape import HALF, WHOLE, Shape
 
 GATHERED_LAYERS = 2  # one computes, the next is on its way
-BUCKET_BYTES = (
-    4e9  # DeepSpeed's, 5e8 values each: one being filled and one under way in bfloat16, one in the float32 sent
-)
+BUCKET_BYTES = 4e9  # DeepSpeed's, of 5e8 values: in bfloat16 one that fills and one under way, in float32 what is sent
 
 
 @dataclass(frozen=True)
