@@ -76,8 +76,9 @@ def predicted_bytes(
 ) -> int:
     """Peak memory of a step whose rows have `tokens` tokens, on one worker, without what the driver takes."""
     full = isinstance(method, FullMethod)
-    kept: float = tokens * ((shape.layers - recomputed) * shape.kept + recomputed * HALF * shape.width)
-    again: float = tokens * (shape.kept - HALF * shape.width)  # of the layer that is being computed again
+    of_layer = shape.kept + _kept_by_dora(shape, method)
+    kept: float = tokens * ((shape.layers - recomputed) * of_layer + recomputed * HALF * shape.width)
+    again: float = tokens * (of_layer - HALF * shape.width)  # of the layer that is being computed again
     backward: float = tokens * HALF * (3 * shape.inner + 2 * shape.width)
     if full:
         kept, again, backward = (2 * part for part in (kept, again, backward))  # the residual stream is float32
@@ -91,6 +92,15 @@ def predicted_bytes(
     if not full:
         return int(lasting + kept + max(head, layers))
     return int(lasting + max(kept + max(head, layers) + sharding.waiting(shape), sharding.ending(shape)))
+
+
+def _kept_by_dora(shape: Shape, method: AnyMethod) -> int:
+    """Bytes that a layer keeps for a token in addition, roughly, where adapters have magnitudes (Liu et al. 2024).
+
+    They take PEFT's own path: of each product what the base and what the adapter put out, and the sum of both; and the parts
+    of a gated MLP one by one.
+    """
+    return HALF * (3 * shape.outputs + 2 * shape.inner) if getattr(method, "dora", False) else 0
 
 
 def static_bytes(shape: Shape, method: AnyMethod, dense: bool, optimiser: str, sharding: Sharding) -> float:

@@ -79,6 +79,11 @@ class Shape:
         return self.layers * rank * sides
 
     @property
+    def outputs(self) -> int:
+        """Width of what one layer's matrices put out, all together."""
+        return self.queries + 2 * self.keys + 2 * self.width + 2 * self.inner
+
+    @property
     def kept(self) -> int:
         """Bytes that a layer keeps for a token: four times the residual stream's width, attention, and both MLP halves."""
         return HALF * (4 * self.width + 2 * self.queries + 2 * self.keys + 2 * self.inner) + WHOLE * self.heads

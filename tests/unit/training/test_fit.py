@@ -159,3 +159,12 @@ def test_every_kind_of_room_counts():
     assert predicted_bytes(LLAMA_8B, QloraMethod(), 4096, 16, dense=False) < base
     assert predicted_bytes(LLAMA_8B, QloraMethod(), 4096, 0, dense=True) - base == pytest.approx(10.2e9, rel=0.05)
     assert predicted_bytes(LLAMA_8B, QloraMethod(rank=64), 4096, 0, dense=False) > base
+
+
+def test_magnitudes_beside_adapters_take_a_multiple_of_what_is_kept():
+    class Dora(LoraMethod):
+        dora: bool = True
+
+    plain, dora = (predicted_bytes(LLAMA_8B, method, 2048, 0) for method in (LoraMethod(), Dora()))
+    kept = 2048 * 32 * LLAMA_8B.kept
+    assert 2 * kept < dora - plain < 4 * kept
