@@ -9,8 +9,8 @@ import pytest
 from metier.config import TrainResources
 from metier.errors import InputError
 from metier.training.forecast import forecast
-from metier.training.loop import Recipe
 from metier.training.model import FullMethod, LoraMethod, QloraMethod
+from metier.training.recipe import Recipe
 from metier.training.shape import LLAMA_8B
 
 BASE = "meta-llama/Meta-Llama-3-8B-Instruct"
