@@ -13,6 +13,10 @@ class InputError(MetierError):
     exit_code = 2
 
 
+class MissingError(InputError):
+    """What an experiment names is not there yet: a plan can be made, a run can't."""
+
+
 class MachineError(MetierError):
     """This machine can't do the step: memory, disk, an engine or a package is missing. Nothing was changed."""
 

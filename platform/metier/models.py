@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from metier.config import expanded
 from metier.errors import InputError, MachineError
@@ -57,8 +59,44 @@ def check(location: str) -> None:
 
 
 def folder_here(location: str) -> Path | None:
-    """The folder of a model where it lies on this machine as a folder; None for one that is to be unpacked or fetched."""
-    return None if location in EMBEDDED else _local(location)
+    """The folder of a model that is here whole; None for one that is to be unpacked or fetched."""
+    return None if location in EMBEDDED or must_be_fetched(location) else _here(location)
+
+
+def described(location: str) -> dict[str, Any] | None:
+    """The config.json of a model that is here, or in the hub's cache; None for one that is not. Reaches no network."""
+    folder = _here(location)
+    if folder is None or not (folder / "config.json").exists():
+        return None
+    known: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return known
+
+
+def must_be_fetched(location: str) -> bool:
+    """Whether weights of this model are still on the hub alone."""
+    if location in EMBEDDED or _local(location) is not None:
+        return False
+    folder = _here(location)
+    if folder is None:
+        return True
+    index = folder / "model.safetensors.index.json"
+    names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values() if index.exists() else ()
+    return not any(folder.glob("*.safetensors")) or any(not (folder / name).exists() for name in set(names))
+
+
+def _here(location: str) -> Path | None:
+    """The folder that holds a model, or what was fetched of it."""
+    if location in EMBEDDED:
+        return cache_folder() / "models" / f"{location}-{_package_version(location)}"
+    folder = _local(location)
+    if folder is not None:
+        return folder
+    from huggingface_hub import try_to_load_from_cache
+
+    match = HUB_ID.fullmatch(location)
+    assert match is not None  # _local refused everything else
+    found = try_to_load_from_cache(match["id"], "config.json", revision=match["revision"])
+    return Path(found).parent if isinstance(found, str) else None
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import torch.nn.functional as functional
 from metier.training import card, elementwise, nf4
 from metier.training.encoding import IGNORED, Example
 from metier.training.fast_layers import accelerate
-from metier.training.fit import Shape, predicted_bytes
+from metier.training.fit import predicted_bytes
 from metier.training.gradient import Peers, Pieces, backward
 from metier.training.model import FullMethod, LoraMethod, QloraMethod, load_trainable, trainable
 from metier.training.packs import alone, packed
 from metier.training.rows import row_of
+from metier.training.shape import Shape
 
 pytestmark = pytest.mark.gpu
 GPU = "cuda:0"

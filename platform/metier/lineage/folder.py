@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import Field, field_validator
 
 from metier.config import StageConfig, expanded
-from metier.errors import InputError
+from metier.errors import InputError, MissingError
 from metier.lineage.fingerprint import file_digest
 
 SCHEMES = ("s3://", "gs://")
@@ -92,7 +92,7 @@ def entries(folder: str, glob: str = "**/*") -> list[Entry]:
 def _local(folder: str, glob: str) -> Iterator[Entry]:
     root = expanded(folder)
     if not root.is_dir():
-        raise InputError(f"folder {folder}: there is no such folder")
+        raise MissingError(f"folder {folder}: there is no such folder")
     try:
         for path in root.glob(glob):
             if path.is_file():

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
 from metier.errors import InputError, StepError
-from metier.training.fit import ADAM_8BIT, Card, Fit
+from metier.training.fit import ADAM_8BIT, PAGED, Card, Fit
 
 SIDE = 8192  # of the matrices of the measured product
 REPEATS = 5
 SMALLER = 0.9  # of the memory that a fit predicted, where it turned out to be too much
 ATTEMPTS = 5
+CONTEXT_BYTES = 0.6e9  # of a card, that the driver takes for a process
+LISTED = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+TYPICAL = Card(memory=0, flops=2.5e14, bandwidth=1.2e12)  # of a card that can't be asked: its ratios are those of most
 
 
 def let_segments_grow() -> None:
@@ -38,6 +43,15 @@ def measured(device: str) -> Card:
         flops=2 * SIDE**3 / product,
         bandwidth=2 * left.nbytes / copy,
     )
+
+
+def listed() -> Card | None:
+    """The smallest GPU of this machine as its driver lists it, for a plan, which loads no torch; None without one."""
+    if shutil.which(LISTED[0]) is None:
+        return None
+    said = subprocess.run(LISTED, capture_output=True, text=True, check=False).stdout.split()
+    sizes = [float(word) * 2**20 for word in said if word.isdigit()]
+    return dataclasses.replace(TYPICAL, memory=min(sizes) - CONTEXT_BYTES) if sizes else None
 
 
 def _seconds(work: Any) -> float:
@@ -90,14 +104,17 @@ def recompute(model: Any, layers: int | None) -> None:
 
 
 def optimiser_of(kind: str, weights: list[Any], device: str, learning_rate: float, weight_decay: float) -> Any:
-    """AdamW: torch's, fused on a GPU; or with moments of 8 bits (`adamw_8bit`, Dettmers et al. 2022), on a GPU only."""
+    """AdamW: torch's, fused on a GPU; or with moments of 8 bits (`adamw_8bit`, Dettmers et al. 2022), on a GPU only.
+
+    `paged_adamw_8bit` keeps these in the host's memory, from where the driver fetches them page by page.
+    """
     import torch
 
     settings: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay, "betas": (0.9, 0.999)}
-    if kind != ADAM_8BIT:
+    if kind not in (ADAM_8BIT, PAGED):
         return torch.optim.AdamW(weights, fused=device != "cpu" or None, **settings)
     if device == "cpu":
-        raise InputError("train.optimiser adamw_8bit needs a GPU; leave it at auto")
-    from bitsandbytes.optim import AdamW8bit
+        raise InputError(f"train.optimiser {kind} needs a GPU; leave it at auto")
+    from bitsandbytes.optim import AdamW8bit, PagedAdamW8bit
 
-    return AdamW8bit(weights, **settings)
+    return (PagedAdamW8bit if kind == PAGED else AdamW8bit)(weights, **settings)

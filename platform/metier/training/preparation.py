@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from functools import partial
 
 from metier.training import card
 from metier.training.encoding import Example
 from metier.training.engine import Engine, Peers, Replicated
-from metier.training.fit import MOMENT_BYTES, Card, Fit, Shape, choose
+from metier.training.fit import MOMENT_BYTES, Card, Fit, choose
 from metier.training.gradient import Pieces, Share, arithmetic, backward
 from metier.training.model import AnyMethod, load_trainable, trainable
 from metier.training.packs import alone
 from metier.training.recipe import Recipe
+from metier.training.shape import Shape
+from metier.training.sharding import Sharding, sharding_of
 
 PROBE_TOKENS = 256  # of an example in the step that confirms a fit
 ALONE = Peers()
+
+
+def choice(shape: Shape, method: AnyMethod, recipe: Recipe, longest: int, sharding: Sharding) -> Callable[..., Fit]:
+    """The choice of a fit for a card, as the recipe leaves it open. `longest`: tokens of the longest example."""
+    return partial(
+        choose,
+        shape,
+        method,
+        most_tokens=recipe.piece_tokens or max(1, recipe.batch_tokens // sharding.workers),
+        longest=max(longest, recipe.piece_tokens, min(recipe.pack_tokens, recipe.batch_tokens)),
+        checkpointing=recipe.checkpointing,
+        optimiser=recipe.optimiser,
+        sharding=sharding,
+    )
 
 
 def prepared(
@@ -40,16 +57,8 @@ def prepared(
     shape = Shape.of(base) if on_card else None
     if shape is not None:
         room = _least(card.measured(device), peers, device)
-        choice = partial(
-            choose,
-            shape,
-            method,
-            most_tokens=recipe.piece_tokens or max(1, recipe.batch_tokens // peers.world),
-            longest=max(longest, recipe.piece_tokens, min(recipe.pack_tokens, recipe.batch_tokens)),
-            checkpointing=recipe.checkpointing,
-            optimiser=recipe.optimiser,
-        )
-        fit = choice(room)
+        fitting = choice(shape, method, recipe, longest, sharding_of(engine, method, peers.world, offload))
+        fit = fitting(room)
     model = load_trainable(base, method, recipe.seed, device, dense=fit.dense if fit else not on_card)
     if recipe.packs_rows(device):
         from metier.training.fast_layers import accelerate
@@ -62,7 +71,7 @@ def prepared(
     optimiser = card.optimiser_of(kind, weights, device, recipe.learning_rate, recipe.weight_decay)
     if shape is not None and fit is not None:
         alone_here = Replicated(model, optimiser, device, ALONE)  # others don't wait for whoever runs out of memory
-        smaller = partial(choice, dense=fit.dense)
+        smaller = partial(fitting, dense=fit.dense)
         fit = card.confirmed(
             fit,
             lambda tried: _peak(alone_here, tried, shape.words, recipe),

@@ -12,12 +12,14 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from metier.cli.display import JsonWatcher, LiveWatcher, PlainWatcher, plan_table, watching
+from metier.cli.display import JsonWatcher, LiveWatcher, PlainWatcher, forecast_table, plan_table, watching
 from metier.execution.plan import Decision, make_plan
 from metier.execution.runner import run_plan
 from metier.lineage.artifact import Writer
 from metier.lineage.manifest import Counts
 from metier.lineage.store import Store
+from metier.training.fit import Fit
+from metier.training.forecast import Forecast
 from tests.fixtures.toy_stages import toy_pipeline
 
 
@@ -42,6 +44,34 @@ def test_brackets_in_a_reason_are_shown_as_they_are():
     shown = console()
     shown.print(plan_table([Decision(toy_pipeline(), "run", "exam.glob [a-z] -> [red]")]))
     assert "exam.glob [a-z] -> [red]" in shown.file.getvalue()
+
+
+def told(**changes) -> str:
+    one = Forecast(base="owner/name", method="full", engine="fsdp2", offload=True, workers=4, min_workers=2, **changes)
+    shown = console()
+    shown.print(forecast_table(one))
+    return " ".join(shown.file.getvalue().split())
+
+
+def test_a_forecast_says_what_is_chosen_and_what_it_takes():
+    four = Fit(4096, 3, 32, True, "adamw", 20 * 2**30, 9, host_bytes=30 * 10**9, engine="fsdp2", workers=4)
+    two = Fit(4096, 3, 32, True, "adamw", 21 * 2**30, 9, host_bytes=60 * 10**9, engine="fsdp2", workers=2)
+    text = told(
+        weights=8 * 10**9, trained=8 * 10**9, fetched_bytes=16 * 10**9, card_bytes=24 * 10**9, fit=four, least=two
+    )
+    for part in (
+        "owner/name, 8.0 billion weights, to be fetched first (16 GB)",
+        "fsdp2 on 4 workers, a GPU of 24 GB each, offloading to the hosts",
+        "selective: 3 of 32 layers computed twice",
+        "peak memory 20.0 of 22.4 GiB, predicted",
+        "on 2 workers 21.0 of 22.4 GiB",
+        "host memory up to 60 GB a worker",
+    ):
+        assert part in text
+
+
+def test_a_forecast_that_can_t_be_made_says_why():
+    assert "memory not predicted: nobody knows" in told(unknown="nobody knows")
 
 
 def test_plain_lines_say_what_begins_and_what_came_out(tmp_path):

@@ -77,6 +77,41 @@ def test_a_small_disk_is_refused_before_anything_is_written(tmp_path, store):
     assert not store.exists()
 
 
+BASE = "meta-llama/Meta-Llama-3-8B-Instruct"
+
+
+def on_card(gigabytes: float, method: str, **resources):
+    return {
+        "models": {"base": BASE},
+        "stages": {"train": {"method": {"method": method}, "batch_tokens": 8192}},
+        "resources": {"train": {"gpus": 1, "gpu_memory_gb": gigabytes} | resources},
+    }
+
+
+def test_a_plan_foretells_what_training_needs_of_a_card(tmp_path, store):
+    file = write_experiment(tmp_path, **on_card(24, "qlora"))
+    told = next(r for r in json.loads(metier("plan", file, "--store", store, "--json").out) if "forecast" in r)
+    assert (told["step"], told["forecast"]["method"], told["forecast"]["engine"]) == ("train", "qlora", "ddp")
+    assert told["forecast"]["fit"]["predicted_bytes"] < told["forecast"]["card_bytes"] == 24e9
+    assert "of 22.4 GiB, predicted" in metier("plan", file, "--store", store).out
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_spent(tmp_path, store, command):
+    file = write_experiment(tmp_path, **on_card(24, "full", workers=2))
+    said = refused(command, file, "--store", store)
+    assert "train.method full" in said
+    assert "or fsdp2 with resources.train.offload" in said
+    assert not store.exists()
+
+
+def test_a_plan_needs_no_documents_yet_and_a_run_does(tmp_path, store):
+    file = write_experiment(tmp_path, sources=[{"folder": "elsewhere"}])
+    first = json.loads(metier("plan", file, "--store", store, "--json").out)[0]
+    assert first["reason"].startswith("to be filled: folder")
+    assert "there is no such folder" in refused("run", file, "--store", store)
+
+
 def test_misuse_of_the_command_line_is_exit_code_2():
     for words in (["run"], ["plan", "--colour"], ["fly"], ["stage", "filter", "--output"]):
         assert metier(*words).code == 2

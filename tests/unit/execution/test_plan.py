@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metier.errors import InputError
+from metier.errors import InputError, MissingError
 from metier.execution.plan import in_order, make_plan
 from metier.execution.runner import run_plan
 from metier.lineage.source import NamedSource, PathSource
@@ -79,3 +79,18 @@ def test_a_source_that_cannot_be_used_is_refused_before_anything_runs(store, tmp
     behind = KEEP.step(KeepConfig(), documents=step)
     with pytest.raises(InputError, match="nowhere: there is no such file"):
         make_plan([behind], store)
+
+
+def test_a_folder_that_is_not_there_yet_is_a_reason_of_a_plan_that_nothing_carries_out(tmp_path):
+    from metier.stages import ingest
+
+    sources = ingest.DocumentSources((ingest.FolderSpec(folder=str(tmp_path / "documents")),))
+    step = ingest.STAGE.step(ingest.Config(), sources=sources)
+    (decision,) = make_plan([step], Store(tmp_path / "store"), missing_ok=True)
+    assert (decision.action, decision.key) == ("run", "")
+    assert decision.reason == f"to be filled: folder {tmp_path / 'documents'}: there is no such folder"
+    with pytest.raises(MissingError, match="there is no such folder"):
+        make_plan([step], Store(tmp_path / "store"))
+    (tmp_path / "documents").mkdir()
+    with pytest.raises(InputError, match="no document in it"):  # it is there, and no use
+        make_plan([step], Store(tmp_path / "store"), missing_ok=True)

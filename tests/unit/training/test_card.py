@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metier.errors import InputError, StepError
-from metier.training.card import confirmed, optimiser_of, recompute
+from metier.training.card import CONTEXT_BYTES, confirmed, listed, optimiser_of, recompute
 from metier.training.fit import Fit
 from metier.training.model import load_base
 from tests.fixtures.tiny_model import make_tiny_model
@@ -52,5 +52,18 @@ def test_the_first_layers_are_recomputed_and_can_be_fewer_again(tmp_path):
 def test_the_optimiser_on_a_processor_is_torch_s_own():
     weight = torch.nn.Parameter(torch.zeros(2))
     assert type(optimiser_of("auto", [weight], "cpu", 1e-3, 0.0)) is torch.optim.AdamW
-    with pytest.raises(InputError, match="adamw_8bit needs a GPU"):
-        optimiser_of("adamw_8bit", [weight], "cpu", 1e-3, 0.0)
+    for kind in ("adamw_8bit", "paged_adamw_8bit"):
+        with pytest.raises(InputError, match=f"{kind} needs a GPU"):
+            optimiser_of(kind, [weight], "cpu", 1e-3, 0.0)
+
+
+def test_a_plan_reads_the_smallest_card_from_the_driver_s_list(fake_gpus):
+    fake_gpus(81559, 24564)
+    assert listed().memory == 24564 * 2**20 - CONTEXT_BYTES
+
+
+def test_a_machine_without_a_driver_or_a_working_one_has_no_card(fake_gpus, monkeypatch):
+    fake_gpus()
+    assert listed() is None
+    monkeypatch.setenv("PATH", "")
+    assert listed() is None
