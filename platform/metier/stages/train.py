@@ -8,9 +8,11 @@ chosen, predicted and measured stands in verdict.json.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import shutil
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,13 @@ from metier.retrieval.prompt import prompt_messages
 from metier.stages.index import FOLDER as INDEX
 from metier.text.chat_formats import UnreadableChat, refuse_unfit
 from metier.training import worker
+from metier.training.course import Facts, History
+from metier.training.diversity import neighbour_share, spoken
 from metier.training.encoding import Example, encode
-from metier.training.course import History
-from metier.training.guard import verdict
 from metier.training.loop import Recipe
 from metier.training.merge import is_adapter
 from metier.training.model import LoraMethod, Method
+from metier.training.verdict import findings, verdict
 
 TOO_LONG = "too_long"
 HISTORY, VERDICT = "history.json", "verdict.json"
@@ -88,6 +91,17 @@ def dev_questions(context: Context[Config]) -> list[worker.DevQuestion]:
     return [worker.DevQuestion(q, prompt_messages(q.prompt, hits)) for q, hits in zip(chosen, found, strict=True)]
 
 
+def known_before(kept: Sequence[Dialogue], dev: Sequence[worker.DevQuestion]) -> Facts:
+    """What a verdict needs beside the course: how alike the examples are, and what the dev exam asks for."""
+    asked = [one.question for one in dev]
+    return Facts(
+        neighbour_share=round(neighbour_share(spoken(kept)), 4),
+        dev_questions=len(asked),
+        reference_words=statistics.fmean(len(q.reference.split()) for q in asked) if asked else None,
+        unanswerable_share=statistics.fmean(not q.answerable for q in asked) if asked else None,
+    )
+
+
 def _validation(context: Context[Config]) -> list[Dialogue]:
     source = context.inputs["dialogues"]
     if isinstance(source, Artifact) and any(f.path.startswith("validation.parquet") for f in source.manifest.files):
@@ -119,7 +133,8 @@ def run(context: Context[Config]) -> Counts:
     folder = context.output.work
     worker.write_rows(folder / worker.TRAIN, train)
     worker.write_rows(folder / worker.VALIDATION, held_out)
-    worker.write_rows(folder / worker.DEV, dev_questions(context))
+    dev = dev_questions(context)
+    worker.write_rows(folder / worker.DEV, dev)
     recipe = {name: getattr(config, name) for name in Recipe.model_fields}
     job = {
         "base": base,
@@ -129,14 +144,16 @@ def run(context: Context[Config]) -> Counts:
     }
     (folder / worker.JOB).write_text(json.dumps(job), encoding="utf-8")
     result = train_in(folder, context.resources, context.progress)
-    _write_outputs(context, folder, result, train)
+    _write_outputs(context, folder, result, train, known_before(kept, dev))
     context.output.table("kept", Dialogue, kept)
     context.output.table("rejected", Rejection, [*lost, *lost_too])
     taken, left = len(kept) + len(watched), collections.Counter(one.reason for one in (*lost, *lost_too))
     return Counts(read=taken + left.total(), kept=taken, rejected=dict(sorted(left.items())))
 
 
-def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any], train: list[Example]) -> None:
+def _write_outputs(
+    context: Context[Config], folder: Path, result: dict[str, Any], train: list[Example], facts: Facts
+) -> None:
     history = History.from_json(result["history"])
     shutil.copytree(folder / worker.ADAPTER, context.output.path(worker.ADAPTER))
     if is_adapter(context.output.path(worker.ADAPTER)):
@@ -145,7 +162,9 @@ def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any
     context.output.json(HISTORY, history.as_json())
     tokens = sum(len(e.ids) for e in train)
     summary = {
-        "text": verdict(history.points),
+        "text": verdict(history, facts),
+        "findings": [dataclasses.asdict(finding) for finding in findings(history, facts)],
+        **dataclasses.asdict(facts),
         "best_step": result["best_step"],
         "stopped_early": history.stopped_early,
         "trainable": result["trainable"],
@@ -168,7 +187,7 @@ def _without_paths(file: Path) -> None:
 
 STAGE = Stage(
     name="train",
-    revision=4,
+    revision=5,
     summary="Trains an adapter (LoRA, QLoRA) or all weights on Ray Train, with a dev exam at each checkpoint.",
     config=Config,
     inputs={
