@@ -16,6 +16,7 @@ from metier.errors import InputError
 from metier.lineage.artifact import Artifact
 from metier.lineage.manifest import MANIFEST
 from metier.records import Dialogue, Document, Passage, Record
+from metier.retrieval.prompt import asked
 from metier.serving.answers import Answer, find
 from metier.serving.release import open_release
 
@@ -128,7 +129,7 @@ def _rows(chain: Sequence[Artifact], stage: str, kind: type[R]) -> Iterator[R]:
 
 def asked_in(dialogue: Dialogue) -> str:
     """The question of a training pair, without the passages that stand before it in a retrieval prompt."""
-    return dialogue.question.rpartition("\n\nQuestion: ")[2]
+    return asked(dialogue.question)
 
 
 def _nearest(question: str, dialogues: Sequence[Dialogue], embedder: str, pairs: int) -> list[tuple[float, Dialogue]]:

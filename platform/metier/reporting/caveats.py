@@ -66,9 +66,8 @@ def _hallucination(story: Story) -> Iterator[Caveat]:
 
 
 def _training(story: Story) -> Iterator[Caveat]:
-    said = story.material.course.verdict
-    bad = said.startswith(("Overfitting", "Unstable", "Nothing"))
-    yield Caveat("warning" if bad else "note", f"Training: {said}")
+    course = story.material.course
+    yield Caveat("warning" if course.grave else "note", f"Training: {course.verdict}")
 
 
 def _merging(story: Story) -> Iterator[Caveat]:

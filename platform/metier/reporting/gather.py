@@ -92,6 +92,9 @@ class Course:
     stopped_early: bool
     trainable: int
     total: int
+    grave: bool = False  # whether the guard saw something that whoever decides must know
+    reference_words: float | None = None  # mean length of the dev exam's reference answers
+    unanswerable_share: float | None = None  # of the dev exam's questions
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,9 @@ def course_of(history: Mapping[str, Any], verdict: Mapping[str, Any]) -> Course:
         stopped_early=verdict["stopped_early"],
         trainable=verdict["trainable"],
         total=verdict["total"],
+        grave=any(finding["grave"] for finding in verdict["findings"]),
+        reference_words=verdict["reference_words"],
+        unanswerable_share=verdict["unanswerable_share"],
     )
 
 

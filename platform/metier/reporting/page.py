@@ -48,6 +48,8 @@ def _pictures(story: Story) -> dict[str, Any]:
         "funnel": plots.funnel_plot(story.pairs) if story.pairs else "",
         "loss": plots.loss_plot(course) if course.losses else "",
         "dev": plots.dev_plot(course) if any(p.dev_score is not None for p in course.points) else "",
+        "words": plots.words_plot(course) if any(p.answer_words is not None for p in course.points) else "",
+        "refusals": plots.refusals_plot(course) if any(p.refusal_share is not None for p in course.points) else "",
         "found": plots.found_plot(story.retrieval.found) if story.retrieval else "",
     }
 

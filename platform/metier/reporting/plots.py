@@ -167,7 +167,7 @@ def loss_plot(course: Course) -> str:
     """Training loss of every step, and training and validation loss at the checkpoints."""
 
     def draw(axes: Axes) -> None:
-        steps = [(x, y) for x, y in course.losses]
+        steps = [(row[0], row[1]) for row in course.losses]
         _curve(axes, steps, "training, each step", color=COLOURS["prompted"], linewidth=0.9, alpha=0.6)
         train = [(p.step, p.train_loss) for p in course.points]
         _curve(axes, train, "training, checkpoints", color=COLOURS["tuned"], marker="s", markersize=5)
@@ -212,6 +212,55 @@ def dev_plot(course: Course) -> str:
 
     spoken = "; ".join(f"step {step}: {score:.2f}" for step, score in scored)
     return _drawn("dev", "Dev exam at each checkpoint", spoken, 2.6, draw)
+
+
+def words_plot(course: Course) -> str:
+    """How long answers are in the dev exam at each checkpoint, beside the references."""
+    said = [(p.step, p.answer_words) for p in course.points if p.answer_words is not None]
+    most = max([course.reference_words or 0.0, *(words for _, words in said)])
+    title = "Words an answer at each checkpoint"
+    return _beside(
+        course, "words", title, said, (course.reference_words, "references"), f"{{:.{0 if most >= 10 else 1}f}}"
+    )
+
+
+def refusals_plot(course: Course) -> str:
+    """The share of dev questions that are refused at each checkpoint, beside the share that has no answer."""
+    said = [(p.step, p.refusal_share) for p in course.points if p.refusal_share is not None]
+    wanted = (course.unanswerable_share, "no answer")
+    return _beside(course, "refusals", "Share of dev questions refused at each checkpoint", said, wanted, "{:.0%}")
+
+
+def _beside(
+    course: Course,
+    name: str,
+    title: str,
+    said: Sequence[tuple[float, float]],
+    wanted: tuple[float | None, str],
+    form: str,
+) -> str:
+    """A measure at each checkpoint, and a dotted line where it should be."""
+    level, label = wanted
+    first, last = min(step for step, _ in said), max(p.step for p in course.points)
+    most = max([level or 0.0, *(value for _, value in said)])
+
+    def draw(axes: Axes) -> None:
+        _curve(axes, said, title, color=COLOURS["tuned"], marker="s", markersize=6)
+        for step, value in said:
+            axes.annotate(form.format(value), (step, value), xytext=(0, 7), textcoords="offset points", ha="center",
+                          bbox={"facecolor": COLOURS["paper"], "edgecolor": "none", "pad": 0.5})  # fmt: skip
+        if level is not None:
+            axes.plot([first, last], [level, level], color=COLOURS["muted"], linestyle=":", linewidth=1.4)
+            axes.annotate(f"{label} {form.format(level)}", (last, level), xytext=(0, -4), textcoords="offset points",
+                          ha="right", va="top", color=COLOURS["muted"])  # fmt: skip
+        axes.set_xlim(0, last * 1.06)
+        axes.set_ylim(-0.18 * (most or 1), 1.25 * (most or 1))
+        axes.set_yticks([])
+        axes.set_xlabel("step")
+
+    spoken = "; ".join(f"step {step}: {form.format(value)}" for step, value in said)
+    spoken += f"; {label}: {form.format(level)}" if level is not None else ""
+    return _drawn(name, title, spoken, 2.0, draw)
 
 
 def found_plot(found: Mapping[str, Cell]) -> str:

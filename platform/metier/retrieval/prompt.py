@@ -15,6 +15,9 @@ SYSTEM = (
 )
 
 
+BEFORE_QUESTION = "\n\nQuestion: "
+
+
 def prompt_messages(
     question: str, passages: Sequence[Passage], *, examples: Sequence[tuple[str, str]] = ()
 ) -> tuple[Message, ...]:
@@ -26,5 +29,10 @@ def prompt_messages(
     for asked, answered in examples:
         messages += [Message(role="user", content=asked), Message(role="assistant", content=answered)]
     context = "\n\n".join(f"[{number}] {passage.text}" for number, passage in enumerate(passages, 1))
-    content = f"{context}\n\nQuestion: {question}" if passages else question
+    content = f"{context}{BEFORE_QUESTION}{question}" if passages else question
     return (*messages, Message(role="user", content=content))
+
+
+def asked(content: str) -> str:
+    """The question of a user's turn, without the passages before it."""
+    return content.rpartition(BEFORE_QUESTION)[2]

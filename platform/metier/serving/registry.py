@@ -34,7 +34,7 @@ def register_release(store: Path, name: str, release: str, content: str, tags: d
 
     `content` is the digest of what is released; `release` is where its description lies in the store.
     """
-    client = _client(store)
+    client = mlflow_client(store)
     if not any(model.name == name for model in client.search_registered_models()):
         client.create_registered_model(name)
     known = client.search_model_versions(f"name='{name}' and tags.`{CONTENT}` = '{content}'")
@@ -53,7 +53,7 @@ def production(store: Path, name: str = "") -> Version:
     """The version that the alias `production` names. Raises InputError when there is none, or several models to choose from."""
     if not (store / DATABASE).exists():
         raise InputError(f"store {store}: no release is registered; `metier run FILE` makes and registers one")
-    client = _client(store)
+    client = mlflow_client(store)
     served = {m.name: m.aliases[ALIAS] for m in client.search_registered_models() if ALIAS in m.aliases}
     if not served:
         raise InputError(f"store {store}: no registered model has the alias {ALIAS}; `metier run FILE` gives it")
@@ -66,7 +66,8 @@ def production(store: Path, name: str = "") -> Version:
     return Version(chosen, int(version.version), version.tags[RELEASE])
 
 
-def _client(store: Path) -> Any:
+def mlflow_client(store: Path) -> Any:
+    """MLflow over the store's database: quiet, and nothing is sent anywhere."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     logging.getLogger("mlflow").setLevel(logging.WARNING)

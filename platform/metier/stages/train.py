@@ -8,9 +8,12 @@ chosen, predicted and measured stands in verdict.json.
 from __future__ import annotations
 
 import collections
+import contextlib
+import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+import statistics
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +35,13 @@ from metier.stages.index import FOLDER as INDEX
 from metier.text.chat_formats import UnreadableChat, refuse_unfit
 from metier.training import worker
 from metier.training.checkpoints import refuse_foreign
-from metier.training.course import History, Point, StepReport
+from metier.training.course import Facts, History, Point, StepReport
 from metier.training.dev_exam import DevQuestion
+from metier.training.diversity import neighbour_share, spoken
 from metier.training.encoding import Example, encode, end_tokens
 from metier.training.feed import scheduled
-from metier.training.guard import verdict
 from metier.training.merge import is_adapter
+from metier.training.meter import Meter, Work
 from metier.training.model import LoraMethod, Method
 from metier.training.recipe import Recipe
 from metier.training.refusals import (
@@ -47,7 +51,10 @@ from metier.training.refusals import (
     refuse_unfit_base,
     refuse_unfit_files,
 )
+from metier.training.shape import Shape
 from metier.training.storage import Storage
+from metier.training.tracking import Identity, Tracking, opened, tracking_folder
+from metier.training.verdict import findings, verdict
 
 TOO_LONG = "too_long"
 CHECKPOINTS = "checkpoints"
@@ -108,6 +115,17 @@ def dev_exam(context: Context[Any], number: int, seed: int, passages: int) -> li
     return [DevQuestion(q, prompt_messages(q.prompt, hits)) for q, hits in zip(chosen, found, strict=True)]
 
 
+def known_before(kept: Sequence[Dialogue], dev: Sequence[DevQuestion]) -> Facts:
+    """What a verdict needs beside the course: how alike the examples are, and what the dev exam asks for."""
+    asked = [one.question for one in dev]
+    return Facts(
+        neighbour_share=round(neighbour_share(spoken(kept)), 4),
+        dev_questions=len(asked),
+        reference_words=statistics.fmean(len(q.reference.split()) for q in asked) if asked else None,
+        unanswerable_share=statistics.fmean(not q.answerable for q in asked) if asked else None,
+    )
+
+
 def _validation(context: Context[Config]) -> list[Dialogue]:
     source = context.inputs["dialogues"]
     if isinstance(source, Artifact) and any(f.path.startswith("validation.parquet") for f in source.manifest.files):
@@ -141,8 +159,10 @@ def run(context: Context[Config]) -> Counts:
         )
     asked = dev_questions(context)
     refuse_long_prompts(((q.question.id, q.messages) for q in asked), tokenizer, config.dev_max_tokens, base)
-    result = _trained(context, base, train, held_out, asked)
-    _write_outputs(context, context.output.work, result, train)
+    with _tracking(context, base) as tracking:
+        result = _trained(context, base, train, held_out, asked, _hearing(context, tracking))
+        said = _write_outputs(context, context.output.work, result, train, known_before(kept, asked))
+        tracking.close(said)
     context.output.table("kept", Dialogue, kept)
     context.output.table("rejected", Rejection, [*lost, *lost_too])
     taken, left = len(kept) + len(watched), collections.Counter(one.reason for one in (*lost, *lost_too))
@@ -155,6 +175,7 @@ def _trained(
     train: list[Example],
     held_out: list[Example],
     asked: Sequence[DevQuestion],
+    hear: Callable[[StepReport | Point], None],
     shares: bool = True,
 ) -> dict[str, Any]:
     """The result of training; a model that can't share beginnings says so, and is trained without."""
@@ -183,22 +204,48 @@ def _trained(
     )
     refuse_foreign(Storage(job.checkpoints), identity)
     worker.write_job(folder, job, schedule, asked)
-    result = train_in(folder, on, _progress(context))
+    result = train_in(folder, on, hear)
     if result.get("shares", True):
         return result
     (folder / UNSHARED).touch()  # known for an attempt that goes on after this one
-    return _trained(context, base, train, held_out, asked, shares=False)
+    return _trained(context, base, train, held_out, asked, hear, shares=False)
 
 
-def _progress(context: Context[Config]) -> Callable[[StepReport | Point], None]:
+@contextlib.contextmanager
+def _tracking(context: Context[Config], base: str) -> Iterator[Tracking]:
+    """Where the course is written; a training that fails is told so there too."""
+    config, on = context.config, context.resources
+    assert isinstance(on, TrainResources)
+    shape, folder = Shape.of(base), context.output.folder.absolute()
+    meter = Meter(
+        work=Work.of(shape, config.method) if shape else None, workers=on.workers, usd_per_hour=on.usd_per_hour
+    )
+    identity = Identity(context.step, folder.name, config.identity(), {"base model": context.fingerprint("base")})
+    tracking = opened(on.track, tracking_folder(folder, context.step), identity, meter)
+    try:
+        yield tracking
+    except BaseException:
+        tracking.close("")
+        raise
+
+
+def _hearing(context: Context[Config], tracking: Tracking) -> Callable[[StepReport | Point], None]:
     def hear(told: StepReport | Point) -> None:
-        if isinstance(told, StepReport):
-            context.progress(told.step, told.steps, f"steps, loss {told.loss:.3f}")
+        if isinstance(told, Point):
+            tracking.point(told)
+            return
+        pace = tracking.step(told)
+        spent = f", {pace.cost_usd:,.2f} USD" if pace.cost_usd else ""
+        what = f"steps, loss {told.loss:.3f}, {pace.tokens_per_second:,.0f} tokens/s{spent}"
+        context.progress(told.step, told.steps, what)
 
     return hear
 
 
-def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any], train: list[Example]) -> None:
+def _write_outputs(
+    context: Context[Config], folder: Path, result: dict[str, Any], train: list[Example], facts: Facts
+) -> str:
+    """Writes what training left behind; gives the verdict."""
     history = History.from_json(result["history"])
     shutil.copytree(folder / worker.ADAPTER, context.output.path(worker.ADAPTER))
     if is_adapter(context.output.path(worker.ADAPTER)):
@@ -207,7 +254,9 @@ def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any
     context.output.json(HISTORY, history.as_json())
     tokens = sum(len(e.ids) for e in train)
     summary = {
-        "text": verdict(history.points),
+        "text": verdict(history, facts),
+        "findings": [dataclasses.asdict(finding) for finding in findings(history, facts)],
+        **dataclasses.asdict(facts),
         "best_step": result["best_step"],
         "stopped_early": history.stopped_early,
         "trainable": result["trainable"],
@@ -216,6 +265,7 @@ def _write_outputs(context: Context[Config], folder: Path, result: dict[str, Any
         "fit": result["fit"],
     }
     context.output.json(VERDICT, summary)
+    return str(summary["text"])
 
 
 def _without_paths(file: Path) -> None:

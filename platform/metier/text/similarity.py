@@ -96,6 +96,15 @@ class Outcome:
     cluster: np.ndarray  # int64, the number of one of its rows
 
 
+def clusters(buckets: Buckets, sets: Sets, threshold: float) -> np.ndarray:
+    """For each row the number of one row of its cluster: rows of one bucket that are alike, and whatever they connect."""
+    slots = slots_for(int((sets.ends - sets.starts).max(initial=1)))
+    parent = np.arange(len(sets.starts))
+    join_alike(parent, buckets.members, buckets.offsets, sets.values, sets.starts, sets.ends, threshold, slots)
+    found: np.ndarray = roots(parent)
+    return found
+
+
 def deduplicated(
     buckets: Buckets, sets: Sets, ranks: np.ndarray, fixed: np.ndarray, threshold: float, floor: float
 ) -> Outcome:
@@ -105,9 +114,7 @@ def deduplicated(
     """
     number = len(ranks)
     slots = slots_for(int((sets.ends - sets.starts).max(initial=1)))
-    parent = np.arange(number)
-    join_alike(parent, buckets.members, buckets.offsets, sets.values, sets.starts, sets.ends, threshold, slots)
-    cluster = roots(parent)
+    cluster = clusters(buckets, sets, threshold)
     ranked = np.lexsort((ranks, cluster))
     offsets = np.append(np.flatnonzero(np.diff(cluster[ranked], prepend=-1)), number)
     outcome = Outcome(np.empty(number, np.int64), np.empty(number), cluster)

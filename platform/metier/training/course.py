@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,15 @@ class StepReport:
     labels: int  # tokens that the loss covers
     seconds: float  # since the step before, evaluations left out
     peak_bytes: int = 0  # of the first worker's device so far; 0: a CPU
+    device_flops: float = 0.0  # that one worker's device does a second, as measured on it; 0: not known
+
+
+class StepLoss(NamedTuple):
+    """What stays in the history of a step."""
+
+    step: float
+    loss: float  # mean of a labelled token
+    labels: float = 1.0  # tokens that the loss covers: few of them make a noisy loss
 
 
 @dataclass(frozen=True)
@@ -37,13 +47,27 @@ class Point:
     refusal_share: float | None = None
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a verdict needs beside the course; None where it is not known."""
+
+    neighbour_share: float | None = None  # of the training examples (metier.training.diversity)
+    dev_questions: int = 0
+    reference_words: float | None = None  # mean length of the dev exam's reference answers
+    unanswerable_share: float | None = None  # of the dev exam's questions
+
+
 @dataclass
 class History:
     """The course so far."""
 
     points: list[Point] = field(default_factory=list)
-    losses: list[list[float]] = field(default_factory=list)  # [step, training loss]
+    losses: list[Sequence[float]] = field(default_factory=list)  # a StepLoss for each step
     stopped_early: bool = False
+
+    def note(self, report: StepReport) -> None:
+        """Keeps of a step what a resumed run and a verdict need."""
+        self.losses.append([report.step, report.loss, report.labels])
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able."""

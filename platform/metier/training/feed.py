@@ -15,6 +15,7 @@ from typing import Any
 
 from metier.training.batches import epoch_batches
 from metier.training.encoding import Example
+from metier.training.order import refuse_unsound_plan
 from metier.training.packs import Pack, alone, packed
 from metier.training.recipe import Recipe
 
@@ -57,6 +58,7 @@ def scheduled(
         epoch_batches(lengths, recipe.batch_tokens, recipe.seed, epoch, padded=not rows)
         for epoch in range(recipe.epochs)
     ]
+    refuse_unsound_plan(order, lengths)
     held = epoch_batches([p.tokens for p in held_out], recipe.batch_tokens, recipe.seed, 0, padded=not rows)
     return Schedule(
         epochs=[[[packs[i] for i in step] for step in epoch] for epoch in order],

@@ -54,6 +54,7 @@ class Fit:
     host_bytes: int = 0  # of the host's memory, for one worker: what is offloaded or paged
     engine: str = "ddp"
     workers: int = 1
+    flops: float = 0.0  # a second, of the card that it was chosen for
 
     @property
     def checkpointing(self) -> str:

@@ -1,4 +1,4 @@
-"""The watch against overfitting: which checkpoint is best, when to stop, and what to say of it. Pure."""
+"""The watch against overfitting: which checkpoint is best, and when to stop. Pure. What is said of it stands in `verdict`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from metier.training.course import Point
 
-LOSS_RISE = 1.02  # validation loss this much over its best is a rise, not noise
+LEAST_GAIN = 0.001  # of the best validation loss: less is no gain, or a flat course would never end
 
 
 def best_point(points: Sequence[Point]) -> Point:
@@ -21,52 +21,33 @@ def best_point(points: Sequence[Point]) -> Point:
         raise ValueError("no checkpoint was made")
     if all(p.dev_score is None and p.val_loss is None for p in points):
         return points[-1]
-    return min(_equals(points), key=lambda p: (_loss(p), -_score(p), p.step))
+    return min(_equals(points), key=lambda p: (loss_of(p), -score_of(p), p.step))
 
 
 def _equals(points: Sequence[Point]) -> list[Point]:
     """The points whose dev score is within one standard error of the highest."""
-    top = max(points, key=_score)
-    return [p for p in points if _score(top) - _score(p) <= max(top.dev_error or 0.0, p.dev_error or 0.0)]
+    top = max(points, key=score_of)
+    return [p for p in points if score_of(top) - score_of(p) <= max(top.dev_error or 0.0, p.dev_error or 0.0)]
 
 
-def _score(point: Point) -> float:
+def score_of(point: Point) -> float:
+    """The dev score, 0 where no exam was sat."""
     return point.dev_score or 0.0
 
 
-def _loss(point: Point) -> float:
-    return point.val_loss if point.val_loss is not None else math.inf
+def loss_of(point: Point) -> float:
+    """The validation loss, infinite where there is none or it is no number."""
+    return point.val_loss if point.val_loss is not None and not math.isnan(point.val_loss) else math.inf
 
 
 def should_stop(points: Sequence[Point], patience: int) -> bool:
-    """True when the last `patience` checkpoints improved neither the dev score nor the validation loss; 0: never."""
+    """True when the last `patience` checkpoints improved neither the dev score nor the validation loss; 0: never.
+
+    Both are asked: the loss may rise while answers still become better, and the other way round.
+    """
     if patience == 0 or len(points) <= patience:
         return False
     earlier, recent = points[:-patience], points[-patience:]
-    score = max(map(_score, earlier))
-    loss = min(_loss(p) for p in earlier)
-    return all(_score(p) <= score and _loss(p) >= loss for p in recent)
-
-
-def verdict(points: Sequence[Point]) -> str:
-    """What happened, in words."""
-    best, last = best_point(points), points[-1]
-    kept = f"checkpoint {best.step} of {last.step} is kept"
-    if best.dev_score is not None:
-        top = max(points, key=_score)
-        beside = f", within its error of {_score(top):.2f} at step {top.step}" if _score(best) < _score(top) else ""
-        kept += f" (dev exam {best.dev_score:.2f}{beside})"
-    lowest = min(points, key=_loss)
-    if lowest.val_loss is None or last.val_loss is None:
-        return f"Nothing was held out for a validation loss, so overfitting would not be seen; {kept}."
-    if last.val_loss > lowest.val_loss * LOSS_RISE:
-        rise = f"validation loss rises from {lowest.val_loss:.3f} (step {lowest.step}) to {last.val_loss:.3f}"
-        if last.train_loss >= lowest.train_loss:
-            return f"Unstable: {rise} and training loss does not fall; {kept}. A lower learning rate would help."
-        return (
-            f"Overfitting: {rise} while training loss falls to {last.train_loss:.3f}; {kept}. "
-            "Fewer epochs or more diverse data would help."
-        )
-    if best is last and len(points) > 1 and _score(best) >= _score(points[-2]):
-        return f"Still improving at the end; {kept}. More epochs or more data may help."
-    return f"No overfitting seen: validation loss does not rise; {kept}."
+    score = max(map(score_of, earlier))
+    loss = min(map(loss_of, earlier)) * (1 - LEAST_GAIN)
+    return all(score_of(p) <= score and loss_of(p) >= loss for p in recent)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from metier.errors import StepError
 from metier.training import checkpoints
-from metier.training.course import History, Point, StepReport
+from metier.training.course import History, Point, StepLoss, StepReport
 from metier.training.engine import Engine
 from metier.training.feed import Feed
 from metier.training.fit import Fit
@@ -21,11 +21,10 @@ from metier.training.gradient import Pieces, Share, arithmetic, backward, labels
 from metier.training.guard import should_stop
 from metier.training.packs import Pack
 from metier.training.recipe import Recipe
+from metier.training.soundness import Watch, refuse_unsound_point
 from metier.training.storage import Storage
 
 CPU_PIECE_TOKENS = 1024  # faster a token than larger pieces there, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
-RECENT = 10  # steps: one step may hold a single short answer that nobody could guess
-SPIKE = 2.0  # recent steps whose mean loss is this many times that of the first ones are divergence
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def train(run: Run) -> History:
     history, done = _resumed(run)
     marks = _checkpoint_steps(run.steps[0], total, run.recipe)
     saver = checkpoints.Saver(run.storage, run.engine)
-    check, clock = True, time.perf_counter()
+    watch, check, clock = Watch(history.losses), True, time.perf_counter()
     run.engine.model.train()
     try:
         for step, packs in enumerate(run.feed.steps(done), done + 1):
@@ -81,12 +80,13 @@ def train(run: Run) -> History:
                 history.stopped_early = True
                 break
             report = _step(run, packs, step, total, check)
-            history.losses.append([step, report.loss])
-            _refuse_divergence(history.losses)
+            history.note(report)
+            watch.see(StepLoss(*history.losses[-1]), report.grad_norm, history.points[-1].step if history.points else 0)
             run.tell(dataclasses.replace(report, seconds=time.perf_counter() - clock))
             check = step in marks  # what an evaluation breaks shows in the next step's gradient
             if check:
                 history.points.append(_evaluated(run, step, history))
+                refuse_unsound_point(history.points[-1])
                 state = {"step": step, "identity": run.identity, "history": history.as_json()}
                 saver.save(state, keep=[p.step for p in history.points])
                 run.tell(history.points[-1])
@@ -141,6 +141,7 @@ def _step(run: Run, packs: Sequence[Pack], step: int, total: int, check: bool) -
         labels=labels_in(packs),
         seconds=0.0,
         peak_bytes=0 if run.engine.device == "cpu" else torch.cuda.max_memory_allocated(run.engine.device),
+        device_flops=run.fit.flops if run.fit else 0.0,
     )
 
 
@@ -149,26 +150,13 @@ def _seed(seed: int, step: int, rank: int) -> int:
     return (seed * 1_000_003 + step) * 4099 + rank
 
 
-def _refuse_divergence(losses: Sequence[Sequence[float]]) -> None:
-    step, loss = losses[-1]
-    if not math.isfinite(loss):
-        raise StepError(f"training diverged: the loss is {loss} at step {step:.0f}; lower train.learning_rate")
-    first, recent = ([value for _, value in part] for part in (losses[:5], losses[-RECENT:]))
-    mean = sum(recent) / len(recent)
-    if len(losses) > RECENT and mean > SPIKE * max(1.0, sum(first) / len(first)):
-        raise StepError(
-            f"training diverged: the mean loss of the last {RECENT} steps is {mean:.1f} at step {step:.0f}; "
-            "lower train.learning_rate"
-        )
-
-
 def _evaluated(run: Run, step: int, history: History) -> Point:
     """Takes validation loss and dev exam. Neither draws a random number that training would miss."""
     run.engine.model.eval()
     val_loss = _validation_loss(run)
     dev = run.dev_exam(run.engine) if run.dev_exam else None
     run.engine.model.train()
-    recent = [value for _, value in history.losses[-max(1, len(history.losses) // 10) :]]
+    recent = [loss for _, loss, _ in history.losses[-max(1, len(history.losses) // 10) :]]
     return Point(
         step=step,
         epoch=round(step / run.steps[0], 3),

@@ -58,7 +58,7 @@ def prepared(
     if shape is not None:
         room = _least(card.measured(device), peers, device)
         fitting = choice(shape, method, recipe, longest, sharding_of(engine, method, peers.world, offload))
-        fit = fitting(room)
+        fit = dataclasses.replace(fitting(room), flops=room.flops)
     model = load_trainable(base, method, recipe.seed, device, dense=fit.dense if fit else not on_card)
     if recipe.packs_rows(device):
         from metier.training.fast_layers import accelerate
@@ -75,7 +75,7 @@ def prepared(
         fit = card.confirmed(
             fit,
             lambda tried: _peak(alone_here, tried, shape.words, recipe),
-            lambda memory: smaller(dataclasses.replace(room, memory=memory)),
+            lambda memory: dataclasses.replace(smaller(dataclasses.replace(room, memory=memory)), flops=room.flops),
         )
         fit = _smallest(fit, peers, device)
         card.recompute(model, fit.recomputed)

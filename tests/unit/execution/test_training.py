@@ -48,14 +48,14 @@ def adapter(folder: Path):
 def test_each_step_and_each_checkpoint_reaches_the_driver_in_order(whole):
     _, result, told = whole
     history = result["history"]
-    assert [[t.step, t.loss] for t in told if isinstance(t, StepReport)] == history["losses"]
+    assert [[t.step, t.loss, t.labels] for t in told if isinstance(t, StepReport)] == history["losses"]
     assert [dataclasses.asdict(t) for t in told if isinstance(t, Point)] == history["points"]
 
 
 def test_two_workers_train_what_one_does(whole, base, tmp_path):
     _, alone, _ = whole
     together = train_in(make_job(tmp_path / "job", base, epochs=12), TWO, silent)
-    losses = [[loss for _, loss in result["history"]["losses"]] for result in (alone, together)]
+    losses = [[row[1] for row in result["history"]["losses"]] for result in (alone, together)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     values = [[p["val_loss"] for p in result["history"]["points"]] for result in (alone, together)]
     assert values[1] == pytest.approx(values[0], rel=1e-4)

@@ -76,11 +76,10 @@ def test_an_exam_that_never_asked_the_unanswerable_is_called_out(won):
 
 
 @pytest.mark.parametrize(
-    ("said", "level"),
-    [("Overfitting: so it is", "warning"), ("Nothing was held out", "warning"), ("No overfitting seen", "note")],
+    ("said", "grave", "level"), [("Refuses too often: 60%", True, "warning"), ("No overfitting seen", False, "note")]
 )
-def test_the_guards_words_are_passed_on(won, said, level):
-    course = dataclasses.replace(won.material.course, verdict=said)
+def test_the_guards_words_are_passed_on(won, said, grave, level):
+    course = dataclasses.replace(won.material.course, verdict=said, grave=grave)
     assert caveats(material(won, course=course)).count(Caveat(level, f"Training: {said}")) == 1
 
 

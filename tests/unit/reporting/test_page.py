@@ -149,7 +149,8 @@ def test_what_was_not_done_has_no_section(won):
 
 def test_what_there_is_no_record_of_is_not_drawn(won):
     course = won.material.course
-    unexamined = [dataclasses.replace(p, dev_score=None) for p in course.points]  # train.dev_questions: 0
+    nothing = {"dev_score": None, "answer_words": None, "refusal_share": None}  # train.dev_questions: 0
+    unexamined = [dataclasses.replace(p, **nothing) for p in course.points]
     story = material(won, course=dataclasses.replace(course, points=unexamined))
     assert [words(c) for c in page(story).find(id="training").find_all("figcaption")] == [
         "Loss dashed line: the checkpoint that is kept"

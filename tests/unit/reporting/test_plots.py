@@ -128,6 +128,16 @@ def test_dev_scores_stand_beside_their_points(won):
     assert description(svg).startswith("step 40: 0.41; step 80: 0.58")
 
 
+def test_answers_and_refusals_stand_beside_what_they_should_be(won):
+    course = won.material.course
+    words, refusals = plots.words_plot(course), plots.refusals_plot(course)
+    assert description(words) == "step 40: 12; step 80: 12; step 120: 12; step 160: 12; references: 12"
+    assert description(refusals).endswith("step 160: 20%; no answer: 18%")
+    assert {"references 12", "12"} <= set(texts(words))
+    alone = plots.words_plot(dataclasses.replace(course, reference_words=None))
+    assert "references" not in description(alone)
+
+
 def test_what_retrieval_found_is_a_share(won):
     svg = plots.found_plot({WHOLE: Cell(0.83, 0.75, 0.9, 93), "numeric": Cell(0.5, 0.2, 0.8, 10)})
     assert {"all", "numeric", "83%"} <= set(texts(svg))

@@ -14,7 +14,7 @@ from metier.training.encoding import IGNORED, Example
 from metier.training.engine import Peers, Replicated
 from metier.training.fast_layers import accelerate
 from metier.training.feed import Feed, scheduled, tables_of, write_steps
-from metier.training.loop import DevScore, Run, _refuse_divergence, train
+from metier.training.loop import DevScore, Run, train
 from metier.training.model import LoraMethod, load_base, trainable, with_adapter
 from metier.training.recipe import Recipe
 from metier.training.storage import Storage
@@ -105,8 +105,8 @@ def test_rows_without_padding_train_as_padded_ones_do(started):
     recipe, method = RECIPE.model_copy(update={"batch_tokens": 10_000, "epochs": 4}), LoraMethod(rank=4)
     expected = train(started(recipe, "plain", method=method))
     history = train(started(recipe.model_copy(update={"packing": "rows"}), "fast", method=method))
-    assert [step for step, _ in history.losses] == [step for step, _ in expected.losses]
-    for (_, mine), (_, theirs) in zip(history.losses, expected.losses, strict=True):
+    assert [row[0] for row in history.losses] == [row[0] for row in expected.losses]
+    for (_, mine, _), (_, theirs, _) in zip(history.losses, expected.losses, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-4)
     assert history.points[-1].val_loss == pytest.approx(expected.points[-1].val_loss, rel=1e-4)
     assert history.losses[-1][1] < history.losses[0][1]
@@ -131,7 +131,7 @@ def test_what_is_told_is_the_course(started):
     run = started(tell=told.append)
     history = train(run)
     reports = [one for one in told if isinstance(one, StepReport)]
-    assert [[r.step, r.loss] for r in reports] == history.losses
+    assert [[r.step, r.loss, r.labels] for r in reports] == history.losses
     assert [one for one in told if isinstance(one, Point)] == history.points
     per_epoch = sum(r.tokens for r in reports[: run.steps[0]])
     assert per_epoch == sum(len(e.ids) for e in examples(40))
@@ -207,14 +207,14 @@ def test_an_evaluation_that_cuts_the_gradients_off_is_noticed(started):
 
 @pytest.mark.parametrize("factor", [300.0, float("nan")])
 def test_divergence_ends_training_with_a_remedy(started, factor):
-    run = started()
+    run = started(RECIPE.model_copy(update={"epochs": 8}))
 
     def blow_up() -> None:
         with torch.no_grad():
             run.engine.model.get_base_model().model.norm.weight.mul_(factor)
 
     run.tell = at_step(11, blow_up)
-    with pytest.raises(StepError, match=r"training diverged: .* at step 12; lower train\.learning_rate"):
+    with pytest.raises(StepError, match=r"training diverged: .*; lower train\.learning_rate"):
         train(run)
 
 
@@ -230,13 +230,6 @@ def test_data_that_ends_early_is_no_success(started):
     run = started()
     with pytest.raises(StepError, match=r"the data ended at step \d+ of"):
         train(dataclasses.replace(run, steps=[run.steps[0], run.steps[1] + 3]))
-
-
-def test_one_hard_step_is_no_divergence_and_ten_are():
-    steps = [[float(i), 2.0] for i in range(1, 12)]
-    _refuse_divergence([*steps, [12.0, 12.0]])
-    with pytest.raises(StepError, match="mean loss of the last 10 steps"):
-        _refuse_divergence([*steps, *([12.0 + i, 4.5] for i in range(10))])
 
 
 def test_a_checkpoint_of_another_method_is_refused(started):

@@ -109,7 +109,7 @@ def test_the_first_worker_tells_each_step_and_each_checkpoint(base, tmp_path):
     told: list[StepReport | Point] = []
     worker.work(folder, Peers(), "cpu", tell=told.append)
     history = result(folder)["history"]
-    assert [one.step for one in told if isinstance(one, StepReport)] == [step for step, _ in history["losses"]]
+    assert [one.step for one in told if isinstance(one, StepReport)] == [row[0] for row in history["losses"]]
     assert [one.step for one in told if isinstance(one, Point)] == [p["step"] for p in history["points"]]
 
 
