@@ -9,6 +9,7 @@ from functools import partial
 from metier.training import card
 from metier.training.encoding import Example
 from metier.training.engine import Engine, Peers, Replicated
+from metier.training.engines import DDP, engine_for, open_spread, refuse_impossible
 from metier.training.fit import MOMENT_BYTES, Card, Fit, Shape, choose
 from metier.training.gradient import Pieces, Share, arithmetic, backward
 from metier.training.model import AnyMethod, load_trainable, trainable
@@ -31,12 +32,20 @@ def prepared(
 ) -> tuple[Engine, Fit | None]:
     """The model in its engine, and how it fits the card. `longest`: tokens of the longest example.
 
-    No fit is made on a CPU, nor for a model whose shape is not a plain decoder's: there the recipe alone decides.
+    No fit is made on a CPU, for a model whose shape is not a plain decoder's, nor for one that is spread over the workers:
+    there the recipe alone decides.
     """
     fit = None
     on_card = device != "cpu"
     if on_card:
         card.let_segments_grow()
+    kind = engine_for(engine, method, peers.world)
+    if kind != DDP:
+        spread = open_spread(kind, base, method, recipe, device, peers, offload)
+        if on_card and recipe.checkpointing != "none":
+            card.recompute(spread.model, None)
+        return spread, None
+    refuse_impossible(kind, method, recipe.optimiser, offload)
     shape = Shape.of(base) if on_card else None
     if shape is not None:
         room = _least(card.measured(device), peers, device)
@@ -57,9 +66,9 @@ def prepared(
         accelerate(model)
     if on_card and fit is None and recipe.checkpointing == "full":
         card.recompute(model, None)
-    kind = fit.optimiser if fit else recipe.optimiser
+    moments = fit.optimiser if fit else recipe.optimiser
     weights = list(trainable(model).values())
-    optimiser = card.optimiser_of(kind, weights, device, recipe.learning_rate, recipe.weight_decay)
+    optimiser = card.optimiser_of(moments, weights, device, recipe.learning_rate, recipe.weight_decay)
     if shape is not None and fit is not None:
         alone_here = Replicated(model, optimiser, device, ALONE)  # others don't wait for whoever runs out of memory
         smaller = partial(choice, dense=fit.dense)
