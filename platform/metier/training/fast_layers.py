@@ -109,9 +109,7 @@ def _attention(module: Any, parts: list[Part]) -> Callable[..., Any]:
         if segments is None:
             return plain(hidden_states, *arguments, **settings)
         cos, sin = (one[0] for one in settings["position_embeddings"])
-        query, key, value = (
-            y.view(y.shape[1], -1, module.head_dim) for y in project(hidden_states, *_split(parts))
-        )
+        query, key, value = (y.view(y.shape[1], -1, module.head_dim) for y in project(hidden_states, *_split(parts)))
         window = getattr(module, "sliding_window", getattr(module.config, "sliding_window", None))
         read = attention(rotate(query, cos, sin), rotate(key, cos, sin), value, segments, module.scaling, window)
         return module.o_proj(read.reshape(*hidden_states.shape[:-1], -1)), None

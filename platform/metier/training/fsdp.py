@@ -105,7 +105,9 @@ class FullySharded:
 
     def magnitudes(self) -> dict[str, float]:
         """See Engine."""
-        sums = torch.stack([g.abs().sum(dtype=torch.float32) if g.numel() else g.new_zeros(()) for g in self._gradients()])
+        sums = torch.stack(
+            [g.abs().sum(dtype=torch.float32) if g.numel() else g.new_zeros(()) for g in self._gradients()]
+        )
         sums = sums.to(self.device)
         self.peers.sum_(sums)
         return dict(zip(self._weights, sums.tolist(), strict=True))
@@ -126,9 +128,7 @@ class FullySharded:
 
     def _gradients(self) -> list[Any]:
         """This worker's slices; zeros where no gradient came."""
-        return [
-            torch.zeros_like(w.to_local()) if w.grad is None else w.grad.to_local() for w in self._weights.values()
-        ]
+        return [torch.zeros_like(w.to_local()) if w.grad is None else w.grad.to_local() for w in self._weights.values()]
 
     def forget(self) -> None:
         """See Engine."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,5 +107,3 @@ class Stored:
         if name not in self._files:
             self._files[name] = self._open.enter_context(safe_open(self._folder / name, framework="pt"))
         return self._files[name]
-
-

@@ -65,7 +65,9 @@ def open_zero(
         model, places = hollow(folder, method, seed, dtype)
         prepare(model)
         layers = decoder_layers(model)
-        deepspeed.utils.set_z3_leaf_modules(model, list({type(layer) for layer in layers}))  # gathered whole: fast_layers.py
+        deepspeed.utils.set_z3_leaf_modules(
+            model, list({type(layer) for layer in layers})
+        )  # gathered whole: fast_layers.py
         if not isinstance(method, FullMethod):
             model.enable_input_require_grads()  # else the first layer's gradients are taken away before they are there
         _spread(deepspeed, model.to(dtype), places, folder, config)
