@@ -188,6 +188,8 @@ class Zero:
             key, name = full.split(":", 1)
             keys.setdefault(name, []).append(key)
         put = self._put_part if self._stage == 3 else self._put_whole
+        if not self._engine.optimizer.optimizer.state and any(set(found) - {"weight"} for found in keys.values()):
+            self._make_state()
         for name, weight in self._weights.items():
             for key in keys[name]:
                 if key == CLOCK:
@@ -195,6 +197,13 @@ class Zero:
                         state[key] = saved[f"{key}:{name}"].clone()
                 else:
                     put(weight, key, saved[f"{key}:{name}"].to(self.device))
+
+    def _make_state(self) -> None:
+        """Has the optimiser make its moments, which it does in its first step: one that moves nothing."""
+        tokens = torch.zeros(1, 2, dtype=torch.int64, device=self.device)
+        batch = {"input_ids": tokens, "labels": tokens, "attention_mask": torch.ones_like(tokens)}
+        self.backward(self.loss(batch) * 0.0, last=True)
+        self.step(0.0, 1.0)
 
     def _put_whole(self, weight: Any, key: str, value: Any) -> None:
         from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
