@@ -52,6 +52,7 @@ from metier.training.refusals import (
     refuse_unfit_files,
 )
 from metier.training.shape import Shape
+from metier.training.sharding import sharding_of
 from metier.training.storage import Storage
 from metier.training.tracking import Identity, Tracking, opened, tracking_folder
 from metier.training.verdict import findings, verdict
@@ -199,7 +200,7 @@ def _trained(
         dev_max_tokens=config.dev_max_tokens,
         steps=[len(epoch) for epoch in schedule.epochs],
         longest=max(len(e.ids) for e in (*train, *held_out)),
-        engine=on.engine,
+        engine=sharding_of(on.engine, config.method, on.workers, on.offload, recipe.optimiser).engine,
         offload=on.offload,
     )
     refuse_foreign(Storage(job.checkpoints), identity)

@@ -19,7 +19,9 @@ from metier.training.segments import Segments, attend_by_segments, attention
 NORMS = frozenset({"LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"})
 ATTENTIONS = frozenset({"LlamaAttention", "MistralAttention", "Qwen2Attention"})  # rotary positions and nothing else
 SILU = frozenset({"SiLU", "SiLUActivation"})
-Part = tuple[Projection, Any, Any]  # with the down and the up factor of its adapter, or None
+Part = Callable[[], tuple[Projection, Any, Any]]
+"""Gives a projection with the down and the up factor of its adapter, or None. Asked in each pass: an engine that spreads
+weights over workers puts other tensors in their place."""
 
 
 def accelerate(model: Any) -> None:
@@ -63,14 +65,15 @@ def _part(layer: Any) -> Part | None:
     else:
         return None
     if base is layer:
-        return Projection(weight, base.bias, 1.0), None, None
+        return lambda: (Projection(weight, base.bias, 1.0), None, None)
     names = layer.active_adapters
     if len(names) != 1 or layer.lora_variant or type(layer.lora_dropout[names[0]]) is not nn.Identity:
         return None
     down, up = layer.lora_A[names[0]], layer.lora_B[names[0]]
     if up.bias is not None:
         return None
-    return Projection(weight, base.bias, float(layer.scaling[names[0]])), down.weight, up.weight
+    scale = float(layer.scaling[names[0]])
+    return lambda: (Projection(weight, base.bias, scale), down.weight, up.weight)
 
 
 def _weight_of(linear: Any) -> Callable[[], Any]:
@@ -78,7 +81,8 @@ def _weight_of(linear: Any) -> Callable[[], Any]:
 
 
 def _split(parts: list[Part]) -> tuple[tuple[Projection, ...], tuple[Any, ...]]:
-    return tuple(p for p, _, _ in parts), tuple(factor for _, *pair in parts for factor in pair)
+    read = [part() for part in parts]
+    return tuple(p for p, _, _ in read), tuple(factor for _, *pair in read for factor in pair)
 
 
 def _norm(module: Any) -> Callable[..., Any]:
@@ -86,27 +90,26 @@ def _norm(module: Any) -> Callable[..., Any]:
 
 
 def _linear(part: Part) -> Callable[..., Any]:
-    projections, factors = _split([part])
-    return lambda x: project(x, projections, factors)[0]
+    return lambda x: project(x, *_split([part]))[0]
 
 
 def _mlp(parts: list[Part]) -> Callable[..., Any]:
-    (gate, up, down), factors = _split(parts)
-    return lambda x: gated_mlp(x, (gate, up, down), factors)
+    def forward(x: Any) -> Any:
+        (gate, up, down), factors = _split(parts)
+        return gated_mlp(x, (gate, up, down), factors)
+
+    return forward
 
 
 def _attention(module: Any, parts: list[Part]) -> Callable[..., Any]:
     """transformers' own for padded rows and generation; for segments without a copy between projection and attention."""
-    projections, factors = _split(parts)
     plain = module.forward
 
     def forward(hidden_states: Any, *arguments: Any, segments: Segments | None = None, **settings: Any) -> Any:
         if segments is None:
             return plain(hidden_states, *arguments, **settings)
         cos, sin = (one[0] for one in settings["position_embeddings"])
-        query, key, value = (
-            y.view(y.shape[1], -1, module.head_dim) for y in project(hidden_states, projections, factors)
-        )
+        query, key, value = (y.view(y.shape[1], -1, module.head_dim) for y in project(hidden_states, *_split(parts)))
         window = getattr(module, "sliding_window", getattr(module.config, "sliding_window", None))
         read = attention(rotate(query, cos, sin), rotate(key, cos, sin), value, segments, module.scaling, window)
         return module.o_proj(read.reshape(*hidden_states.shape[:-1], -1)), None

@@ -60,7 +60,7 @@ def forecast(
 
     Raises InputError where settings exclude each other, or where the model fits in no way into the card.
     """
-    sharding = sharding_of(resources.engine, method, resources.workers, resources.offload)
+    sharding = sharding_of(resources.engine, method, resources.workers, resources.offload, recipe.optimiser)
     if not resources.gpus:
         return None
     config, room = models.described(base), _card(resources)

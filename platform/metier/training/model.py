@@ -162,6 +162,7 @@ def trainable(model: Any) -> dict[str, Any]:
 
 
 def weights_in(model: Any) -> int:
-    """How many weights a model has, those in 4 bits included."""
+    """How many weights a model has, those in 4 bits and those that other workers hold included."""
     packed = (m for m in model.modules() if type(m).__name__ == "Nf4Linear")
-    return sum(p.numel() for p in model.parameters()) + sum(m.in_features * m.out_features for m in packed)
+    plain = sum(getattr(p, "ds_numel", p.numel()) for p in model.parameters())  # DeepSpeed leaves none of them here
+    return plain + sum(m.in_features * m.out_features for m in packed)

@@ -10,13 +10,14 @@ from functools import partial
 from metier.training import card
 from metier.training.encoding import Example
 from metier.training.engine import Engine, Peers, Replicated
+from metier.training.engines import open_spread
 from metier.training.fit import MOMENT_BYTES, Card, Fit, choose
 from metier.training.gradient import Pieces, Share, arithmetic, backward
 from metier.training.model import AnyMethod, load_trainable, trainable
 from metier.training.packs import alone
 from metier.training.recipe import Recipe
 from metier.training.shape import Shape
-from metier.training.sharding import Sharding, sharding_of
+from metier.training.sharding import DDP, Sharding, sharding_of
 
 PROBE_TOKENS = 256  # of an example in the step that confirms a fit
 ALONE = Peers()
@@ -48,17 +49,23 @@ def prepared(
 ) -> tuple[Engine, Fit | None]:
     """The model in its engine, and how it fits the card. `longest`: tokens of the longest example.
 
-    No fit is made on a CPU, nor for a model whose shape is not a plain decoder's: there the recipe alone decides.
+    No fit is made on a CPU, for a model whose shape is not a plain decoder's, nor for one that is spread over the workers:
+    there the recipe alone decides.
     """
-    fit = None
-    on_card = device != "cpu"
+    on_card, fit = device != "cpu", None
+    sharding = sharding_of(engine, method, peers.world, offload, recipe.optimiser)
     if on_card:
         card.let_segments_grow()
     shape = Shape.of(base) if on_card else None
     if shape is not None:
         room = _least(card.measured(device), peers, device)
-        fitting = choice(shape, method, recipe, longest, sharding_of(engine, method, peers.world, offload))
+        fitting = choice(shape, method, recipe, longest, sharding)
         fit = dataclasses.replace(fitting(room), flops=room.flops)
+    if sharding.engine != DDP:
+        spread = open_spread(sharding.engine, base, method, recipe, device, peers, offload)
+        if on_card:
+            card.recompute(spread.model, fit.recomputed if fit else None)
+        return spread, fit
     model = load_trainable(base, method, recipe.seed, device, dense=fit.dense if fit else not on_card)
     if recipe.packs_rows(device):
         from metier.training.fast_layers import accelerate
@@ -66,9 +73,9 @@ def prepared(
         accelerate(model)
     if on_card and fit is None and recipe.checkpointing == "full":
         card.recompute(model, None)
-    kind = fit.optimiser if fit else recipe.optimiser
+    moments = fit.optimiser if fit else recipe.optimiser
     weights = list(trainable(model).values())
-    optimiser = card.optimiser_of(kind, weights, device, recipe.learning_rate, recipe.weight_decay)
+    optimiser = card.optimiser_of(moments, weights, device, recipe.learning_rate, recipe.weight_decay)
     if shape is not None and fit is not None:
         alone_here = Replicated(model, optimiser, device, ALONE)  # others don't wait for whoever runs out of memory
         smaller = partial(fitting, dense=fit.dense)

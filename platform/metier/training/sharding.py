@@ -14,6 +14,7 @@ from metier.errors import InputError
 from metier.training.model import AnyMethod, FullMethod, QloraMethod
 from metier.training.shape import HALF, WHOLE, Shape
 
+DDP, FSDP, ZERO_2, ZERO_3 = "ddp", "fsdp2", "zero2", "zero3"
 GATHERED_LAYERS = 2  # one computes, the next is on its way
 BUCKET_BYTES = 4e9  # DeepSpeed's, of 5e8 values: in bfloat16 one that fills and one under way, in float32 what is sent
 
@@ -34,12 +35,12 @@ class Sharding:
     @property
     def zero(self) -> bool:
         """Whether DeepSpeed spreads."""
-        return self.engine in ("zero2", "zero3")
+        return self.engine in (ZERO_2, ZERO_3)
 
     @property
     def gathers(self) -> bool:
         """Whether weights are spread, and gathered where they are needed."""
-        return self.engine in ("fsdp2", "zero3")
+        return self.engine in (FSDP, ZERO_3)
 
     def held(self, moments: float) -> float:
         """Bytes that one worker's card holds of a weight that trains, with `moments` bytes of these.
@@ -89,20 +90,27 @@ class Sharding:
 ALONE = Sharding()
 
 
-def sharding_of(engine: str, method: AnyMethod, workers: int, offload: bool) -> Sharding:
+def sharding_of(engine: str, method: AnyMethod, workers: int, offload: bool, optimiser: str = "auto") -> Sharding:
     """The sharding that the settings mean. Raises InputError for those that exclude each other.
 
-    Weights in 4 bits are whole on every GPU under any engine: what is spread of qlora is next to nothing.
+    `auto`: adapters are small, so their base may stand on each worker; a full model's moments are not. Weights in 4 bits are
+    whole on every GPU under any engine: what is spread of qlora is next to nothing.
     """
     if engine == "auto":
-        engine = "fsdp2" if isinstance(method, FullMethod) and workers > 1 else "ddp"
-    if isinstance(method, QloraMethod) and engine != "ddp":
+        engine = FSDP if isinstance(method, FullMethod) and workers > 1 else DDP
+    asked = f"resources.train.engine {engine}"
+    if engine == DDP:
+        if offload:
+            raise InputError(
+                "resources.train.offload: under engine ddp nothing is offloaded; set engine fsdp2, zero2 or zero3, or offload "
+                "false"
+            )
+    elif isinstance(method, QloraMethod):
         raise InputError(
-            f"resources.train.engine {engine}: qlora's 4-bit weights are whole on every GPU; set engine ddp, or method lora, "
-            "whose weights can be spread"
+            f"{asked}: qlora's 4-bit weights are whole on every GPU; set engine ddp, or method lora, whose weights can be spread"
         )
-    if offload and engine == "ddp":
-        raise InputError(
-            "resources.train.offload: under engine ddp nothing is offloaded; set engine fsdp2, zero2 or zero3, or offload false"
-        )
+    elif engine != ZERO_2 and getattr(method, "dora", False):
+        raise InputError(f"{asked} can't begin train.method.dora, which measures whole base weights: set engine to ddp")
+    elif optimiser == "adamw_8bit":
+        raise InputError(f"train.optimiser adamw_8bit can't be spread ({asked}): leave it at auto")
     return Sharding(engine, workers, offload)

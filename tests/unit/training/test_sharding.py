@@ -48,3 +48,23 @@ def test_weights_in_4_bits_are_not_spread(engine):
 def test_nothing_is_offloaded_that_is_not_spread():
     with pytest.raises(InputError, match=r"resources\.train\.offload: .* set engine fsdp2"):
         sharding_of("auto", FullMethod(), 1, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "workers", "engine"),
+    [(FullMethod(), 1, "ddp"), (FullMethod(), 2, "fsdp2"), (LoraMethod(), 8, "ddp"), (QloraMethod(), 8, "ddp")],
+)
+def test_only_a_full_model_is_spread_by_itself(method, workers, engine):
+    assert sharding_of("auto", method, workers, False).engine == engine
+
+
+@pytest.mark.parametrize("engine", ["fsdp2", "zero2", "zero3"])
+def test_moments_of_8_bits_are_not_spread(engine):
+    with pytest.raises(InputError, match=rf"adamw_8bit can't be spread \(resources\.train\.engine {engine}\)"):
+        sharding_of(engine, FullMethod(), 2, False, "adamw_8bit")
+
+
+def test_whole_base_weights_are_there_for_dora_or_it_is_refused():
+    with pytest.raises(InputError, match=r"zero3 can't begin train\.method\.dora"):
+        sharding_of("zero3", LoraMethod(dora=True), 2, False)
+    assert sharding_of("zero2", LoraMethod(dora=True), 2, False).engine == "zero2"
