@@ -39,7 +39,7 @@ class Recipe(StageConfig):
     """`adamw_8bit` keeps its moments in 8 bits (GPU only); `auto`: only where nothing else fits."""
     checkpoints_per_epoch: int = Field(2, ge=1, le=1000)
     """How often validation loss and dev exam are taken, and the state saved."""
-    patience: int = Field(0, ge=0, le=100)
+    patience: int = Field(4, ge=0, le=100)
     """Stop after so many checkpoints without a better dev score or validation loss; 0: never."""
     precision: Precision = "auto"
     """Number format of the arithmetic; auto: bfloat16 on a GPU, float32 on a CPU, where it is the faster one."""
