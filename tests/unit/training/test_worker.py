@@ -13,7 +13,7 @@ from metier.training.engine import Peers
 from metier.training.model import FullMethod, LoraMethod, QloraMethod
 from metier.training.storage import Storage
 from tests.fixtures.tiny_model import make_tiny_model
-from tests.fixtures.training_job import CHECKPOINTS, make_job
+from tests.fixtures.training_job import CHECKPOINTS, METHOD, make_job
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,23 @@ def test_full_training_leaves_a_whole_model(base, tmp_path):
     assert min(moved) > 0
     history = made["history"]["losses"]
     assert history[-1][1] < history[0][1]
+
+
+@pytest.mark.parametrize("method", [FullMethod(), METHOD], ids=["full", "lora"])
+def test_every_engine_leaves_what_one_whole_replica_leaves(base, tmp_path, method):
+    made = {}
+    for engine in ("ddp", "fsdp2", "zero2", "zero3"):
+        folder = make_job(tmp_path / engine, base, method=method, engine=engine, epochs=1)
+        worker.work(folder, Peers(), "cpu")
+        made[engine] = result(folder), load_file(next((folder / worker.ADAPTER).glob("*model.safetensors")))
+    expected, weights = made["ddp"]
+    for engine, (found, theirs) in made.items():
+        losses = [row[1] for row in found["history"]["losses"]]
+        assert losses == pytest.approx([row[1] for row in expected["history"]["losses"]], abs=1e-5), engine
+        assert (found["trainable"], found["total"]) == (expected["trainable"], expected["total"]), engine
+        assert theirs.keys() == weights.keys(), engine
+        for name, weight in theirs.items():
+            torch.testing.assert_close(weight, weights[name], msg=f"{engine} {name}", atol=1e-3, rtol=0)
 
 
 def test_each_checkpoint_carries_validation_loss_and_dev_exam(base, tmp_path):
