@@ -31,6 +31,7 @@ from metier.stages import (
     supersede,
     synthesise,
     train,
+    tune,
 )
 from metier.text.name_models import NameModelSource
 
@@ -70,7 +71,13 @@ def lifecycle(e: Experiment) -> list[Step]:
     unseen = decontaminate.STAGE.step(
         c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked, embedder=embedder
     )
-    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, passages=passages, index=search, embedder=embedder)
+    found: dict[str, Step | Source] = {"passages": passages, "index": search, "embedder": embedder}
+    best = None  # settings: searched for where the file says among which
+    if c.tune.search:
+        around = tune.Config(**dict(c.tune), blend=c.blend, train=c.train)
+        best = tune.STAGE.step(around, on("tune"), dialogues=unseen, questions=asked, base=base, **found)
+    mixing = best if c.tune.searches_blend else None
+    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, settings=mixing, **found)
 
     # the model: what prompting alone gives, then training, merging, quantising
     def examined(candidate: str, modes: tuple[str, ...], model: Step | Source) -> Step:
@@ -88,7 +95,14 @@ def lifecycle(e: Experiment) -> list[Step]:
 
     baseline = examined("base", ("closed_book", "few_shot", "retrieval"), base)
     adapter = train.STAGE.step(
-        c.train, on("train"), dialogues=pairs, questions=asked, index=search, embedder=embedder, base=base
+        c.train,
+        on("train"),
+        dialogues=pairs,
+        questions=asked,
+        index=search,
+        embedder=embedder,
+        base=base,
+        settings=best,
     )
     merged = merge.STAGE.step(
         c.merge, on("merge"), adapter=adapter, base=base, questions=asked, index=search, embedder=embedder
@@ -123,6 +137,7 @@ def lifecycle(e: Experiment) -> list[Step]:
         blended=pairs,
         questions=asked,
         train=adapter,
+        tune=best,
         merge=merged,
         exams=[baseline, tuned, *regraded],
         quantised=smaller,
