@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from metier.config import Resources, StageConfig, TrainResources
 from metier.errors import InputError
-from metier.execution.step import Context, Input, Progress, Source, Stage, silent
+from metier.execution.step import Context, Input, Progress, Source, Stage
 from metier.execution.sweep import Plan, sweep
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.fingerprint import digest
@@ -28,6 +28,8 @@ from metier.models import ModelSource, resolve
 from metier.records import Dialogue, Passage, Question, Setting, Trial, record_id
 from metier.retrieval.embedding import EmbedderSource
 from metier.stages import blend, train
+from metier.stages.blend import Config as Blend
+from metier.stages.train import Config as Train
 from metier.training.checkpoints import newest
 from metier.training.course import History, Point, StepReport
 from metier.training.dev_exam import DevQuestion
@@ -67,9 +69,9 @@ class Search(StageConfig):
 class Config(Search):
     """The search, around the settings of the stages that it is for."""
 
-    blend: blend.Config = blend.Config()
+    blend: Blend = Blend()
     """The blend, where the search does not vary it; in an experiment that of `stages.blend`."""
-    train: train.Config = train.Config()
+    train: Train = Train()
     """Training, where the search does not vary it; in an experiment that of `stages.train`."""
 
     @model_validator(mode="after")
@@ -116,7 +118,7 @@ class _Trainer:
         from metier.inference.transformers_engine import load_tokenizer
 
         usual = Artifact(self.mixed)
-        own = blend_in(folder / "blend", self._mixing(settings), self.inputs) if of_blend(settings) else usual
+        own = self._blended(settings, folder) if of_blend(settings) else usual
         chosen = [d for d in own.records(Dialogue) if _chance(self.config.seed, d.root_id) < self.config.data_share]
         tokenizer, longest = load_tokenizer(self.base), self.config.train.max_tokens
         rows, _, _ = train.encoded(chosen, tokenizer, longest)
@@ -125,13 +127,12 @@ class _Trainer:
         held_out, _, _ = train.encoded(usual.records(Dialogue, "validation"), tokenizer, longest)
         return train.Task(self.base, self.inputs["base"].fingerprint, rows, held_out, self.questions)
 
-    def _mixing(self, settings: Mapping[str, Value]) -> blend.Config:
-        return with_settings(self.config.blend, of_blend(settings))
+    def _blended(self, settings: Mapping[str, Value], folder: Path) -> Artifact:
+        config = with_settings(self.config.blend, of_blend(settings))
+        return blend_in(folder / "blend", config, self.inputs, lambda done, total, what: None)
 
 
-def blend_in(
-    folder: Path, config: blend.Config, inputs: Mapping[str, Artifact | Source], progress: Progress = silent
-) -> Artifact:
+def blend_in(folder: Path, config: Blend, inputs: Mapping[str, Artifact | Source], progress: Progress) -> Artifact:
     """What the blend stage makes of the inputs with this config, kept in `folder`; found there if it was made before."""
     if (folder / MANIFEST).exists():
         return Artifact(folder)
