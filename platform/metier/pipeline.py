@@ -71,13 +71,11 @@ def lifecycle(e: Experiment) -> list[Step]:
     unseen = decontaminate.STAGE.step(
         c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked, embedder=embedder
     )
-    found: dict[str, Step | Source] = {"passages": passages, "index": search, "embedder": embedder}
-    best = None  # settings: searched for where the file says among which
-    if c.tune.search:
-        around = tune.Config(**dict(c.tune), blend=c.blend, train=c.train)
-        best = tune.STAGE.step(around, on("tune"), dialogues=unseen, questions=asked, base=base, **found)
-    mixing = best if c.tune.searches_blend else None
-    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, settings=mixing, **found)
+    best = tune.STAGE.step(tune.Config(**dict(c.tune), blend=c.blend, train=c.train), on("tune"), dialogues=unseen,
+                           passages=passages, index=search, embedder=embedder, questions=asked, base=base,
+                           ) if c.tune.search else None  # fmt: skip
+    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, passages=passages, index=search, embedder=embedder,
+                             settings=best if c.tune.searches_blend else None)  # fmt: skip
 
     # the model: what prompting alone gives, then training, merging, quantising
     def examined(candidate: str, modes: tuple[str, ...], model: Step | Source) -> Step:
@@ -94,16 +92,8 @@ def lifecycle(e: Experiment) -> list[Step]:
         )
 
     baseline = examined("base", ("closed_book", "few_shot", "retrieval"), base)
-    adapter = train.STAGE.step(
-        c.train,
-        on("train"),
-        dialogues=pairs,
-        questions=asked,
-        index=search,
-        embedder=embedder,
-        base=base,
-        settings=best,
-    )
+    adapter = train.STAGE.step(c.train, on("train"), dialogues=pairs, questions=asked, index=search, embedder=embedder,
+                               base=base, settings=best)  # fmt: skip
     merged = merge.STAGE.step(
         c.merge, on("merge"), adapter=adapter, base=base, questions=asked, index=search, embedder=embedder
     )

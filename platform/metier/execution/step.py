@@ -108,7 +108,7 @@ Progress = Callable[[int, int, str], None]
 """Called with (done, total, what); total 0 where it is not known."""
 
 
-def silent(done: int, total: int, what: str) -> None:
+def _silent(done: int, total: int, what: str) -> None:
     return None
 
 
@@ -122,7 +122,7 @@ class Context(Generic[C]):
     inputs: Mapping[str, Artifact | Source]
     output: Writer
     stage: Stage[C]
-    progress: Progress = field(default=silent)
+    progress: Progress = field(default=_silent)
 
     def has(self, name: str) -> bool:
         """Whether an optional input was given."""

@@ -33,6 +33,8 @@ from metier.stages.train import Config as Train
 from metier.training.checkpoints import newest
 from metier.training.course import History, Point, StepReport
 from metier.training.dev_exam import DevQuestion
+from metier.training.encoding import end_tokens
+from metier.training.refusals import reasons_of, refuse_long_context, refuse_long_prompts, refuse_unfit_base
 from metier.training.space import BLEND, WINNER, Dimension, Range, Value, dimensions, of_blend, of_train, with_settings
 from metier.training.storage import Storage
 from metier.training.study import importances
@@ -121,10 +123,11 @@ class _Trainer:
         own = self._blended(settings, folder) if of_blend(settings) else usual
         chosen = [d for d in own.records(Dialogue) if _chance(self.config.seed, d.root_id) < self.config.data_share]
         tokenizer, longest = load_tokenizer(self.base), self.config.train.max_tokens
-        rows, _, _ = train.encoded(chosen, tokenizer, longest)
+        ends = end_tokens(self.base, tokenizer)
+        rows, _, lost = train.encoded(chosen, tokenizer, longest, ends)
         if not rows:
-            raise InputError(f"no row of at most {longest} tokens is left to train on")
-        held_out, _, _ = train.encoded(usual.records(Dialogue, "validation"), tokenizer, longest)
+            raise InputError(f"no dialogue of at most {longest} tokens to train on ({reasons_of(lost)})")
+        held_out, _, _ = train.encoded(usual.records(Dialogue, "validation"), tokenizer, longest, ends)
         return train.Task(self.base, self.inputs["base"].fingerprint, rows, held_out, self.questions)
 
     def _blended(self, settings: Mapping[str, Value], folder: Path) -> Artifact:
@@ -182,14 +185,13 @@ def run(context: Context[Config]) -> Counts:
     config, base = context.config, resolve(context.location("base"))
     if not config.search:
         raise InputError(f"{context.step}: search is empty; name settings and their ranges")
-    train.refuse_unfit_base(base, config.train)
     assert isinstance(context.resources, TrainResources)
-    resources = context.resources.model_copy(
-        update={"checkpoints": ""}
-    )  # they lie in the trial's folder, and go with it
+    resources = context.resources.model_copy(update={"checkpoints": ""})  # each trial's lie, and go, with its folder
     work = context.output.work.absolute()
+    asking = Context(context.step, config.train, resources, context.inputs, context.output, train.STAGE)
+    questions = train.dev_questions(asking)
+    _refuse_unfit(config.train, base, questions)
     blend_in(work / "blend", config.blend, context.inputs, context.progress)
-    questions = train.dev_questions(dataclasses.replace(context, config=config.train))
     trainer = _Trainer(config, resources, context.inputs, base, questions, work / "blend")
     plan = Plan(
         space=config.space(),
@@ -205,6 +207,17 @@ def run(context: Context[Config]) -> Counts:
     states = Counter(one.state for one in outcomes)
     complete = states.pop("complete", 0)
     return Counts(read=len(outcomes), kept=complete, rejected=dict(sorted(states.items())))
+
+
+def _refuse_unfit(config: Train, base: str, questions: Sequence[DevQuestion]) -> None:
+    """Refuses before any trial what each of them would refuse."""
+    from metier.inference.transformers_engine import load_tokenizer
+
+    refuse_long_context(base, config.max_tokens)
+    tokenizer = load_tokenizer(base)
+    refuse_unfit_base(base, config.method, tokenizer)
+    prompts = ((q.question.id, q.messages) for q in questions)
+    refuse_long_prompts(prompts, tokenizer, config.dev_max_tokens, base)
 
 
 def _write_outputs(context: Context[Config], space: Sequence[Dimension], outcomes: Sequence[Outcome]) -> None:
