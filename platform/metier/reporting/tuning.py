@@ -27,7 +27,7 @@ class Tuning:
     @property
     def states(self) -> dict[str, int]:
         """Trials by what became of them."""
-        counted = collections.Counter(one.state for one in self.trials)
+        counted: collections.Counter[str] = collections.Counter(one.state for one in self.trials)
         return {state: counted[state] for state in ("complete", "pruned", "failed") if counted[state]}
 
     @property

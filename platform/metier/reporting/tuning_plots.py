@@ -46,7 +46,7 @@ def parallel_plot(tuning: Tuning) -> str:
         for place, scale in enumerate(scales):
             axes.axhline(place, color=COLOURS["grid"], linewidth=1, zorder=1)
             for x, text in _ticks(scale, tuning.aim):
-                side = {0: "left", 1: "right"}.get(x, "center")
+                side = "left" if x == 0 else "right" if x == 1 else "center"
                 axes.text(x, place + 0.1, text, va="top", ha=side, fontsize=8, color=COLOURS["muted"], zorder=5,
                           bbox={"facecolor": COLOURS["paper"], "edgecolor": "none", "pad": 0.5})  # fmt: skip
         for number, (trial, reached) in reversed(list(enumerate(zip(racing, aimed, strict=True)))):
@@ -54,10 +54,17 @@ def parallel_plot(tuning: Tuning) -> str:
             xs = [_place(one, settings[one.name]) for one in tuning.space]
             last = _place(best_last, reached)
             xs.append(1 - last if tuning.aim == LOSS else last)  # the better, the farther to the right
-            pruned = trial.state == "pruned"
-            look = {"color": COLOURS["muted"], "linestyle": "--"} if pruned else {"color": COLOURS["tuned"]}
-            look |= {"color": COLOURS["tuned"], "linewidth": 2.6, "marker": "s", "alpha": 1} if number == 0 else {}
-            axes.plot(xs, range(len(xs)), **{"linewidth": 1, "alpha": 0.6, "zorder": 2 + (number == 0)} | look)
+            won, pruned = number == 0, trial.state == "pruned"
+            axes.plot(
+                xs,
+                range(len(xs)),
+                color=COLOURS["muted" if pruned else "tuned"],
+                linestyle="--" if pruned else "-",
+                linewidth=2.6 if won else 1,
+                marker="s" if won else "",
+                alpha=1 if won else 0.6,
+                zorder=3 if won else 2,
+            )
         axes.set_yticks(range(len(scales)), [one.name for one in scales])
         axes.get_yticklabels()[-1].set_fontweight("bold")
         axes.set_ylim(len(scales) - 0.4, -0.3)
