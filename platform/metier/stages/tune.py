@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from metier.config import Resources, StageConfig, TrainResources
 from metier.errors import InputError
-from metier.execution.step import Context, Input, Progress, Source, Stage
+from metier.execution.step import Context, Input, Progress, Source, Stage, Step
 from metier.execution.sweep import Plan, sweep
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.fingerprint import digest
@@ -180,6 +180,12 @@ def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return sorted(outcomes, key=rank)
 
 
+def check(step: Step) -> None:
+    """Refuses at the plan what training would refuse there."""
+    if isinstance(step.config, Config):
+        train.check(dataclasses.replace(step, config=step.config.train))
+
+
 def run(context: Context[Config]) -> Counts:
     """Writes trials, winner.json and search.json; goes on from a killed attempt's trials and their checkpoints."""
     config, base = context.config, resolve(context.location("base"))
@@ -255,4 +261,5 @@ STAGE = Stage(
     run=run,
     conserves=True,
     resources=TrainResources,
+    check=check,
 )
