@@ -86,7 +86,7 @@ def test_the_trial_that_was_training_goes_on_from_its_checkpoint(resumed):
 def test_a_pruned_trial_took_fewer_checkpoints_and_left_none(resumed):
     before, made = resumed
     pruned = next(row for row in rows(made) if row.state == "pruned")
-    assert pruned.checkpoints < rows(made)[0].checkpoints == 4
+    assert 0 < pruned.checkpoints < rows(made)[0].checkpoints
     assert settings_of(pruned)["learning_rate"] < 1e-5
     assert "pruned" in {json.loads(text)["state"] for text in before.values()}
     assert not made.path("work").exists()
