@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,9 +209,7 @@ def run(context: Context[Config]) -> Counts:
     )
     outcomes = ranked(sweep(plan, work / "trials", trainer, context.progress))
     _write_outputs(context, plan.space, outcomes)
-    states = Counter(one.state for one in outcomes)
-    complete = states.pop("complete", 0)
-    return Counts(read=len(outcomes), kept=complete, rejected=dict(sorted(states.items())))
+    return Counts(read=len(outcomes), kept=sum(one.state == "complete" for one in outcomes))
 
 
 def _refuse_unfit(config: Train, base: str, questions: Sequence[DevQuestion]) -> None:
@@ -259,7 +256,6 @@ STAGE = Stage(
         SEARCH: "the space, how much each setting mattered, and how long each trial took",
     },
     run=run,
-    conserves=True,
     resources=TrainResources,
     check=check,
 )
