@@ -258,7 +258,7 @@ def _beside(
 
     spoken = "; ".join(f"step {step}: {form.format(value)}" for step, value in said)
     spoken += f"; {label}: {form.format(level)}" if level is not None else ""
-    return _drawn(name, title, spoken, 2.0, draw)
+    return drawn(name, title, spoken, 2.0, draw)
 
 
 def found_plot(found: Mapping[str, Cell]) -> str:
