@@ -41,7 +41,9 @@ from metier.stages.split import Config as Split
 from metier.stages.supersede import Config as Supersede
 from metier.stages.synthesise import Config as Synthesise
 from metier.stages.train import Config as Train
+from metier.stages.tune import Search as Tune
 from metier.strict_yaml import yaml_value
+from metier.training.space import dimensions
 
 Format = Literal["w4a16", "w8a8"]
 
@@ -92,6 +94,7 @@ class Stages(StageConfig):
     filter: Filter = Filter()
     review: Review = Review()
     decontaminate: Decontaminate = Decontaminate()
+    tune: Tune = Tune()
     blend: Blend = Blend()
     train: Train = Train()
     merge: Merge = Merge()
@@ -111,6 +114,14 @@ class Stages(StageConfig):
             raise ValueError(f"{said}: a prompt has the same number of passages in all four, set them alike")
         return self
 
+    @model_validator(mode="after")
+    def _a_space_that_its_stages_take(self) -> Stages:
+        try:
+            dimensions(self.tune.search, self.train, self.blend)
+        except ValueError as error:
+            raise ValueError(f"tune.{error}") from None
+        return self
+
 
 class StageResources(StageConfig):
     """Where each stage runs: CPUs, GPUs, workers and batch size. Enters no key."""
@@ -119,6 +130,8 @@ class StageResources(StageConfig):
     """For every stage that is not named here."""
     synthesise: Resources | None = None
     train: TrainResources | None = None
+    tune: TrainResources | None = None
+    """For each trial; a fraction of `gpus` shares a device among trials. Where it is not named, as train."""
     merge: Resources | None = None
     exam: Resources | None = None
     index: Resources | None = None
@@ -128,7 +141,9 @@ class StageResources(StageConfig):
 
     def of(self, stage: str) -> Resources:
         """The resources of a stage."""
-        if stage == "train":
+        if stage == "tune" and self.tune:
+            return self.tune
+        if stage in ("train", "tune"):
             return self.train or TrainResources(**self.default.model_dump())
         return getattr(self, stage, None) or self.default
 

@@ -31,6 +31,7 @@ from metier.stages import (
     supersede,
     synthesise,
     train,
+    tune,
 )
 from metier.text.name_models import NameModelSource
 
@@ -70,7 +71,11 @@ def lifecycle(e: Experiment) -> list[Step]:
     unseen = decontaminate.STAGE.step(
         c.decontaminate, on("decontaminate"), dialogues=reviewed, questions=asked, embedder=embedder
     )
-    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, passages=passages, index=search, embedder=embedder)
+    best = tune.STAGE.step(tune.Config(**dict(c.tune), blend=c.blend, train=c.train), on("tune"), dialogues=unseen,
+                           passages=passages, index=search, embedder=embedder, questions=asked, base=base,
+                           ) if c.tune.search else None  # fmt: skip
+    pairs = blend.STAGE.step(c.blend, on("blend"), dialogues=unseen, passages=passages, index=search, embedder=embedder,
+                             settings=best if c.tune.searches_blend else None)  # fmt: skip
 
     # the model: what prompting alone gives, then training, merging, quantising
     def examined(candidate: str, modes: tuple[str, ...], model: Step | Source) -> Step:
@@ -87,9 +92,8 @@ def lifecycle(e: Experiment) -> list[Step]:
         )
 
     baseline = examined("base", ("closed_book", "few_shot", "retrieval"), base)
-    adapter = train.STAGE.step(
-        c.train, on("train"), dialogues=pairs, questions=asked, index=search, embedder=embedder, base=base
-    )
+    adapter = train.STAGE.step(c.train, on("train"), dialogues=pairs, questions=asked, index=search, embedder=embedder,
+                               base=base, settings=best)  # fmt: skip
     merged = merge.STAGE.step(
         c.merge, on("merge"), adapter=adapter, base=base, questions=asked, index=search, embedder=embedder
     )
@@ -123,6 +127,7 @@ def lifecycle(e: Experiment) -> list[Step]:
         blended=pairs,
         questions=asked,
         train=adapter,
+        tune=best,
         merge=merged,
         exams=[baseline, tuned, *regraded],
         quantised=smaller,

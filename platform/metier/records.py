@@ -211,6 +211,28 @@ class Grade(Record):
     completion_tokens: int = 0
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting of a trial; `value` is its JSON."""
+
+    name: str
+    value: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trial(Record):
+    """One trial of a search. Scores are those of the checkpoint that training would keep; None where there is none."""
+
+    settings: tuple[Setting, ...]
+    state: Literal["complete", "pruned", "failed"]
+    checkpoints: int  # that it took
+    step: int | None = None
+    score: float | None = None  # dev exam
+    error: float | None = None  # its standard error
+    val_loss: float | None = None
+    reason: str = ""  # of a failure
+
+
 def rejection(record: Record, stage: str, reason: str, evidence: str) -> Rejection:
     """The rejection of `record`, which keeps the whole row so that nothing is lost."""
     row = json.dumps(dataclasses.asdict(record), ensure_ascii=False, sort_keys=True)

@@ -14,7 +14,7 @@ from metier.stages.catalogue import STAGES
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "platform" / "metier").rglob("*.py"))
-HEAVY = ("torch", "ray", "vllm", "transformers", "lancedb", "mlflow", "presidio_analyzer", "matplotlib")
+HEAVY = ("torch", "ray", "vllm", "transformers", "lancedb", "mlflow", "presidio_analyzer", "matplotlib", "optuna")
 
 
 def python(code: str) -> str:

@@ -133,6 +133,11 @@ def test_resources_of_a_stage_that_is_not_named_are_the_default(read):
     ("text", "says"),
     [
         ("dialogues: [{folder: x, globe: y}]", "dialogues.0.globe: unknown key; did you mean 'glob'?"),
+        (
+            "stages: {tune: {search: {learning_rat: {low: 1e-4, high: 1e-3}}}}",
+            "stages: tune.search: train has no setting 'learning_rat'; did you mean 'learning_rate'?",
+        ),
+        ("stages: {tune: {trails: 3}}", "stages.tune.trails: unknown key; did you mean 'trials'?"),
         ("models: {bas: m}", "models.bas: unknown key; did you mean 'base'?"),
         ("stages: {deduplicat: {}}", "stages.deduplicat: unknown key; did you mean 'deduplicate'?"),
         ("stages: {train: {method: {ranc: 8}}}", "ranc: unknown key; did you mean 'rank'?"),

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 import yaml
@@ -285,12 +285,17 @@ def _settings(model: type[StageConfig], prefix: str) -> list[tuple[str, str, str
     for key, field in model.model_fields.items():
         kind = field.annotation
         members = _members(kind)
+        about = " ".join((field.description or "").split())
+        if get_origin(kind) is dict and members:
+            rows.append((prefix + key, "mapping", "{}", about))
+            rows += _of_any(members, f"{prefix}{key}.NAME.", about)
+            continue
         if members:
-            rows += _of_any(members, f"{prefix}{key}.", " ".join((field.description or "").split()))
+            rows += _of_any(members, f"{prefix}{key}.", about)
             continue
         default = "needed" if field.is_required() else str(field.get_default(call_default_factory=True))
         name = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "").replace("metier.", "")
-        rows.append((prefix + key, name, default, " ".join((field.description or "").split())))
+        rows.append((prefix + key, name, default, about))
     return rows
 
 

@@ -61,7 +61,7 @@ def _trainer(folder: Path, resources: TrainResources, mailbox: Any) -> Any:
     fewest = resources.min_workers or resources.workers
     return TorchTrainer(
         _one_worker,
-        train_loop_config={"folder": str(folder), "mailbox": mailbox},
+        train_loop_config={"folder": str(folder), "mailbox": mailbox, "gpus": resources.gpus},
         torch_config=TorchConfig(backend="nccl" if resources.gpus else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=resources.workers if fewest == resources.workers else (fewest, resources.workers),
@@ -140,6 +140,8 @@ def _one_worker(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     # Ray gives a worker one thread for each logical CPU it asked for; the machine's real cores are what there is.
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // context.get_local_world_size()))
+    if 0 < config["gpus"] < 1:  # the rest of the device is another worker's: a fit to the card sees this share alone
+        torch.cuda.set_per_process_memory_fraction(config["gpus"])
     folder = Path(config["folder"])
     steps = ray.train.get_dataset_shard("train")
     feed = Feed(

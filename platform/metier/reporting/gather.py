@@ -15,6 +15,7 @@ from metier.evaluation.gate import Comparison, Decision, by_candidate
 from metier.records import Dialogue, Document, Grade, Question
 from metier.reporting.exam import Retrieval, Scoreboard, Tally, gains, retrieval_of, scoreboard, tally
 from metier.reporting.examples import Group, Rejected, groups
+from metier.reporting.tuning import Tuning
 from metier.training.course import Point
 
 PAIR_STAGES = (
@@ -165,6 +166,7 @@ class Material:
     review: Mapping[str, int]  # review.json; empty where nothing was reviewed
     served: Sequence[Served]
     merging: Merging | None = None
+    tuning: Tuning | None = None  # None where no settings were searched
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from metier.reporting import plots
+from metier.reporting import plots, tuning, tuning_plots
 from metier.reporting.caveats import caveats
 from metier.reporting.exam import WHOLE, Cell
 from metier.reporting.gather import Story
@@ -50,6 +50,10 @@ def _pictures(story: Story) -> dict[str, Any]:
         "dev": plots.dev_plot(course) if any(p.dev_score is not None for p in course.points) else "",
         "words": plots.words_plot(course) if any(p.answer_words is not None for p in course.points) else "",
         "refusals": plots.refusals_plot(course) if any(p.refusal_share is not None for p in course.points) else "",
+        "parallel": tuning_plots.parallel_plot(material.tuning) if material.tuning else "",
+        "importance": tuning_plots.importance_plot(material.tuning)
+        if material.tuning and material.tuning.importances
+        else "",
         "found": plots.found_plot(story.retrieval.found) if story.retrieval else "",
     }
 
@@ -64,6 +68,8 @@ def _environment() -> Environment:
         "score": lambda x: f"{x:.2f}",
         "share": lambda x: f"{x:.1%}",
         "percent": lambda x: f"{x:.0%}",
+        "settings": tuning.settings_of,
+        "setting": tuning.setting_text,
         "words": lambda code: code.replace("_", " "),
         "interval": _interval,
         "size": _size,

@@ -20,7 +20,7 @@ WIDTH, ROW, FRAME = 3.8, 0.27, 0.55  # inches: of a picture, of a row in it, of 
 MARKERS: dict[Kind, str] = {"prompted": "o", "tuned": "s", "quantised": "D"}
 
 
-def _drawn(name: str, title: str, description: str, height: float, draw: Callable[[Axes], None]) -> str:
+def drawn(name: str, title: str, description: str, height: float, draw: Callable[[Axes], None]) -> str:
     """A picture with one set of axes."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def _drawn(name: str, title: str, description: str, height: float, draw: Callabl
         return inline(figure, name, title, description)
 
 
-def _rows(axes: Axes, labels: Sequence[str], bold: int = -1) -> None:
+def labelled_rows(axes: Axes, labels: Sequence[str], bold: int = -1) -> None:
     """One labelled row a label, from top to bottom; the row `bold` stands out."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
@@ -53,7 +53,7 @@ def _signed(number: float) -> str:
     return f"{number:+.2f}".replace("-", "−")
 
 
-def _value(axes: Axes, place: int, text: str, bold: bool) -> None:
+def value_at_edge(axes: Axes, place: int, text: str, bold: bool) -> None:
     """A number at the right edge of a row."""
     axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", ha="left",
               fontweight="bold" if bold else "normal")  # fmt: skip
@@ -65,30 +65,30 @@ def scores_plot(board: Scoreboard, slice_: str) -> str:
     questions = max(cell.questions for _, cell in seated)
 
     def draw(axes: Axes) -> None:
-        _rows(axes, [c.name for c, _ in seated], next((i for i, (c, _) in enumerate(seated) if c.ships), -1))
+        labelled_rows(axes, [c.name for c, _ in seated], next((i for i, (c, _) in enumerate(seated) if c.ships), -1))
         for place, (candidate, cell) in enumerate(seated):
             interval = (cell.mean, cell.low, cell.high)
             _dot(axes, place, interval, COLOURS[candidate.kind], MARKERS[candidate.kind])
-            _value(axes, place, f"{cell.mean:.2f}", candidate.ships)
+            value_at_edge(axes, place, f"{cell.mean:.2f}", candidate.ships)
         axes.set_xlim(-0.04, 1.04)  # a marker at 0 keeps clear of the names
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
 
     name = "all questions" if slice_ == WHOLE else slice_
     spoken = "; ".join(f"{c.name} {cell.mean:.2f} ({cell.low:.2f} to {cell.high:.2f})" for c, cell in seated)
     title = f"Exam scores, {name}, {questions} questions"
-    return _drawn(f"scores-{slice_}", title, spoken, FRAME - 0.2 + ROW * len(seated), draw)
+    return drawn(f"scores-{slice_}", title, spoken, FRAME - 0.2 + ROW * len(seated), draw)
 
 
 def gains_plot(comparisons: Sequence[Comparison]) -> str:
     """The gain over each baseline with its 95 % interval, beside the line of no gain."""
 
     def draw(axes: Axes) -> None:
-        _rows(axes, [c.baseline for c in comparisons])
+        labelled_rows(axes, [c.baseline for c in comparisons])
         for place, one in enumerate(comparisons):
             sure = one.low > 0
             interval = (one.difference, one.low, one.high)
             _dot(axes, place, interval, COLOURS["tuned" if sure else "lost"], "s" if sure else "X")
-            _value(axes, place, _signed(one.difference), False)
+            value_at_edge(axes, place, _signed(one.difference), False)
         axes.axvline(0, color=COLOURS["ink"], linewidth=1)
         low = min(-0.1, *(c.low - 0.05 for c in comparisons))
         axes.set_xlim(low, max(0.1, *(c.high + 0.05 for c in comparisons)))
@@ -96,7 +96,7 @@ def gains_plot(comparisons: Sequence[Comparison]) -> str:
 
     spoken = "; ".join(f"over {c.baseline} {c.difference:+.2f} ({c.low:+.2f} to {c.high:+.2f})" for c in comparisons)
     title = f"Gain of {comparisons[0].candidate} over each baseline"
-    return _drawn("gains", title, spoken, FRAME + ROW * len(comparisons), draw)
+    return drawn("gains", title, spoken, FRAME + ROW * len(comparisons), draw)
 
 
 def kept_plot(verdict: FormatVerdict, keep_ratio: float) -> str:
@@ -104,13 +104,13 @@ def kept_plot(verdict: FormatVerdict, keep_ratio: float) -> str:
     ratios = {"overall": verdict.overall_ratio, **verdict.slices}
 
     def draw(axes: Axes) -> None:
-        _rows(axes, list(ratios), 0)
+        labelled_rows(axes, list(ratios), 0)
         for place, ratio in enumerate(ratios.values()):
             kept = ratio >= keep_ratio
             colour = COLOURS["quantised" if kept else "lost"]
             axes.plot([ratio, 1], [place, place], color=colour, linewidth=1.6, alpha=0.45)
             axes.plot([ratio], [place], marker="D" if kept else "X", markersize=7, color=colour)
-            _value(axes, place, f"{ratio:.1%}", place == 0)
+            value_at_edge(axes, place, f"{ratio:.1%}", place == 0)
         axes.axvline(keep_ratio, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 2)))
         low, high = min(keep_ratio, *ratios.values()), max(1.0, *ratios.values())
         margin = 0.08 * (high - low) + 0.01
@@ -118,9 +118,7 @@ def kept_plot(verdict: FormatVerdict, keep_ratio: float) -> str:
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
 
     spoken = "; ".join(f"{name} {ratio:.1%}" for name, ratio in ratios.items())
-    return _drawn(
-        f"kept-{verdict.format}", f"What {verdict.format} kept", spoken, FRAME - 0.2 + ROW * len(ratios), draw
-    )
+    return drawn(f"kept-{verdict.format}", f"What {verdict.format} kept", spoken, FRAME - 0.2 + ROW * len(ratios), draw)
 
 
 def funnel_plot(steps: Sequence[StepFacts]) -> str:
@@ -129,13 +127,13 @@ def funnel_plot(steps: Sequence[StepFacts]) -> str:
     beside = 6 * max(len(f"{s.kept:,}") for s in steps)  # points: right of the widest number kept
 
     def draw(axes: Axes) -> None:
-        _rows(axes, [s.step for s in steps])
+        labelled_rows(axes, [s.step for s in steps])
         for place, step in enumerate(steps):
             lost = sum(step.rejected.values())
             axes.barh(place, step.kept, height=0.62, color=COLOURS["tuned"], linewidth=0)
             axes.barh(place, lost, left=step.kept, height=0.62, facecolor="none", edgecolor=COLOURS["lost"],
                       hatch="//////", linewidth=0.8)  # fmt: skip
-            _value(axes, place, f"{step.kept:,}", False)
+            value_at_edge(axes, place, f"{step.kept:,}", False)
             if lost:
                 axes.annotate(f"−{lost:,}", (1.02, place), xycoords=axes.get_yaxis_transform(), va="center",
                               xytext=(beside, 0), textcoords="offset points", color=COLOURS["lost"])  # fmt: skip
@@ -145,7 +143,7 @@ def funnel_plot(steps: Sequence[StepFacts]) -> str:
         axes.spines["bottom"].set_visible(False)
 
     spoken = "; ".join(f"{s.step} kept {s.kept:,}, rejected {sum(s.rejected.values()):,}" for s in steps)
-    return _drawn("funnel", "Training pairs kept and rejected by each step", spoken, 0.15 + 0.31 * len(steps), draw)
+    return drawn("funnel", "Training pairs kept and rejected by each step", spoken, 0.15 + 0.31 * len(steps), draw)
 
 
 def _best_line(axes: Axes, course: Course, height: Literal["top", "bottom"]) -> None:
@@ -192,7 +190,7 @@ def loss_plot(course: Course) -> str:
         + (f", validation {p.val_loss:.3f}" if p.val_loss is not None else "")
         for p in course.points
     )
-    return _drawn("loss", "Loss", spoken, 2.6, draw)
+    return drawn("loss", "Loss", spoken, 2.6, draw)
 
 
 def dev_plot(course: Course) -> str:
@@ -211,7 +209,7 @@ def dev_plot(course: Course) -> str:
         axes.grid(axis="y")
 
     spoken = "; ".join(f"step {step}: {score:.2f}" for step, score in scored)
-    return _drawn("dev", "Dev exam at each checkpoint", spoken, 2.6, draw)
+    return drawn("dev", "Dev exam at each checkpoint", spoken, 2.6, draw)
 
 
 def words_plot(course: Course) -> str:
@@ -260,20 +258,20 @@ def _beside(
 
     spoken = "; ".join(f"step {step}: {form.format(value)}" for step, value in said)
     spoken += f"; {label}: {form.format(level)}" if level is not None else ""
-    return _drawn(name, title, spoken, 2.0, draw)
+    return drawn(name, title, spoken, 2.0, draw)
 
 
 def found_plot(found: Mapping[str, Cell]) -> str:
     """The share of questions whose document was retrieved, overall and by slice."""
 
     def draw(axes: Axes) -> None:
-        _rows(axes, ["all" if s == WHOLE else s for s in found], 0)
+        labelled_rows(axes, ["all" if s == WHOLE else s for s in found], 0)
         for place, cell in enumerate(found.values()):
             _dot(axes, place, (cell.mean, cell.low, cell.high), COLOURS["tuned"], "s")
-            _value(axes, place, f"{cell.mean:.0%}", place == 0)
+            value_at_edge(axes, place, f"{cell.mean:.0%}", place == 0)
         axes.set_xlim(-0.04, 1.04)
         axes.set_xticks([0, 0.5, 1], ["0%", "50%", "100%"])
 
     spoken = "; ".join(f"{s} {c.mean:.0%} of {c.questions}" for s, c in found.items())
     title = "Questions whose document was retrieved"
-    return _drawn("found", title, spoken, FRAME - 0.2 + ROW * len(found), draw)
+    return drawn("found", title, spoken, FRAME - 0.2 + ROW * len(found), draw)

@@ -9,6 +9,7 @@ whether a passage that is found would answer it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ from metier.retrieval.framing import (
 from metier.retrieval.index import Retriever
 from metier.retrieval.prompt import ABSTENTION
 from metier.stages.index import FOLDER as INDEX
+from metier.training.space import of_blend, settled
 
 NAME = "blend"
 OVER_QUOTA, NO_PASSAGE, EXAM_SPLIT, REPEATED = "over_quota", "evidence_in_no_passage", "exam_split", "repeated_id"
@@ -196,6 +198,9 @@ class _Blender:
 
 def run(context: Context[Config]) -> Counts:
     """Writes `kept` (training), `validation` (from dev documents) and `rejected`."""
+    if context.has("settings"):
+        config = settled(context.config, context.location("settings"), of_blend)
+        context = dataclasses.replace(context, config=config)
     config = context.config
     dialogues, repeats = first_of_each(context.records("dialogues", Dialogue))
     blender = _Blender(context, dialogues)
@@ -228,6 +233,7 @@ STAGE = Stage(
         "passages": Input("passages of the documents", record=Passage),
         "index": Input("output of the index stage"),
         "embedder": Input("embedding model of the index", opens=EmbedderSource),
+        "settings": Input("output of tune; the winner's settings of the blend replace those given", optional=True),
     },
     outputs={"kept": Dialogue, "validation": Dialogue, "rejected": Rejection},
     run=run,

@@ -30,6 +30,7 @@ from metier.stages import (
     supersede,
     synthesise,
     train,
+    tune,
 )
 
 STAGES: dict[str, Stage[Any]] = {
@@ -52,6 +53,7 @@ STAGES: dict[str, Stage[Any]] = {
         filter.STAGE,
         review.STAGE,
         decontaminate.STAGE,
+        tune.STAGE,
         blend.STAGE,
         train.STAGE,
         merge.STAGE,

@@ -15,7 +15,7 @@ from metier.execution.step import Context, Input, Stage
 from metier.lineage.artifact import Artifact
 from metier.lineage.fingerprint import digest
 from metier.lineage.manifest import Counts
-from metier.records import Dialogue, Document, Grade, Passage, Question, Rejection
+from metier.records import Dialogue, Document, Grade, Passage, Question, Rejection, Trial
 from metier.reporting.exam import decision_from
 from metier.reporting.examples import rejected_rows
 from metier.reporting.gather import (
@@ -30,6 +30,7 @@ from metier.reporting.gather import (
     story_of,
 )
 from metier.reporting.page import render
+from metier.reporting.tuning import tuning_of
 
 OUTPUT = "report.html"
 REJECTED_ROWS = 3  # shown of each reason
@@ -152,6 +153,9 @@ def material(context: Context[Config]) -> Material:
         review=_json(context, "reviewed", "review.json") if context.has("reviewed") else {},
         served=_served(context),
         merging=merging_of(_json(context, "merge", "merge.json")) if context.has("merge") else None,
+        tuning=tuning_of(list(context.records("tune", Trial)), _json(context, "tune", "search.json"))
+        if context.has("tune")
+        else None,
     )
 
 
@@ -187,6 +191,7 @@ STAGE = Stage(
         "blended": Input("output of blend", record=Dialogue),
         "questions": Input("exam questions", record=Question),
         "train": Input("output of train"),
+        "tune": Input("output of tune", record=Trial, table="trials", optional=True),
         "merge": Input("output of merge", optional=True),
         "exams": Input("grades of every candidate", record=Grade, many=True),
         "quantised": Input("output of quantise, for each format", many=True, optional=True),

@@ -53,6 +53,7 @@ from metier.training.refusals import (
 )
 from metier.training.shape import Shape
 from metier.training.sharding import sharding_of
+from metier.training.space import of_train, settled
 from metier.training.storage import Storage
 from metier.training.tracking import Identity, Tracking, opened, tracking_folder
 from metier.training.verdict import findings, verdict
@@ -147,6 +148,8 @@ def run(context: Context[Config]) -> Counts:
     """Writes adapter/ (the best checkpoint), history.json and verdict.json; goes on from a killed attempt's checkpoint."""
     from metier.inference.transformers_engine import load_tokenizer
 
+    if context.has("settings"):
+        context = dataclasses.replace(context, config=settled(context.config, context.location("settings"), of_train))
     config, base = context.config, resolve(context.location("base"))
     refuse_long_context(base, config.max_tokens)
     tokenizer = load_tokenizer(base)
@@ -160,8 +163,11 @@ def run(context: Context[Config]) -> Counts:
         )
     asked = dev_questions(context)
     refuse_long_prompts(((q.question.id, q.messages) for q in asked), tokenizer, config.dev_max_tokens, base)
+    assert isinstance(context.resources, TrainResources)
+    task = Task(base, context.fingerprint("base"), train, held_out, asked)
     with _tracking(context, base) as tracking:
-        result = _trained(context, base, train, held_out, asked, _hearing(context, tracking))
+        hear = _hearing(context, tracking)
+        result = trained(task, config, context.resources, context.output.work, hear)
         said = _write_outputs(context, context.output.work, result, train, known_before(kept, asked))
         tracking.close(said)
     context.output.table("kept", Dialogue, kept)
@@ -170,46 +176,54 @@ def run(context: Context[Config]) -> Counts:
     return Counts(read=taken + left.total(), kept=taken, rejected=dict(sorted(left.items())))
 
 
-def _trained(
-    context: Context[Config],
-    base: str,
-    train: list[Example],
-    held_out: list[Example],
-    asked: Sequence[DevQuestion],
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is trained, on what, and by what it is watched."""
+
+    base: str  # a folder
+    fingerprint: str  # of the base
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    questions: Sequence[DevQuestion]
+
+
+def trained(
+    task: Task,
+    config: Config,
+    on: TrainResources,
+    folder: Path,
     hear: Callable[[StepReport | Point], None],
     shares: bool = True,
 ) -> dict[str, Any]:
-    """The result of training; a model that can't share beginnings says so, and is trained without."""
-    config, folder, on = context.config, context.output.work, context.resources
-    assert isinstance(on, TrainResources)
+    """The result of training in `folder`; a model that can't share beginnings says so, and is trained without."""
     recipe = Recipe(**{name: getattr(config, name) for name in Recipe.model_fields})
     shares = shares and not (folder / UNSHARED).exists()
-    schedule = scheduled(train, held_out, recipe, recipe.packs_rows("cuda" if on.gpus else "cpu"), shares)
+    schedule = scheduled(task.train, task.held_out, recipe, recipe.packs_rows("cuda" if on.gpus else "cpu"), shares)
     identity = {
-        "base model": context.fingerprint("base"),
+        "base model": task.fingerprint,
         "method": canonical_json(config.method.identity()),
         "recipe": canonical_json(recipe.identity()),
         "training set": schedule.digest,
     }
     job = worker.Job(
-        base=base,
+        base=task.base,
         recipe=recipe.identity(),
         method=config.method.identity(),
         identity=identity,
         checkpoints=on.checkpoints or str(folder / CHECKPOINTS),
         dev_max_tokens=config.dev_max_tokens,
         steps=[len(epoch) for epoch in schedule.epochs],
-        longest=max(len(e.ids) for e in (*train, *held_out)),
+        longest=max(len(e.ids) for e in (*task.train, *task.held_out)),
         engine=sharding_of(on.engine, config.method, on.workers, on.offload, recipe.optimiser).engine,
         offload=on.offload,
     )
     refuse_foreign(Storage(job.checkpoints), identity)
-    worker.write_job(folder, job, schedule, asked)
+    worker.write_job(folder, job, schedule, task.questions)
     result = train_in(folder, on, hear)
     if result.get("shares", True):
         return result
     (folder / UNSHARED).touch()  # known for an attempt that goes on after this one
-    return _trained(context, base, train, held_out, asked, hear, shares=False)
+    return trained(task, config, on, folder, hear, shares=False)
 
 
 @contextlib.contextmanager
@@ -290,6 +304,7 @@ STAGE = Stage(
         "index": Input("output of the index stage, for the dev exam", optional=True),
         "embedder": Input("embedding model of the index", optional=True, opens=EmbedderSource),
         "base": Input("base model: a name, a folder or a hub id", opens=ModelSource),
+        "settings": Input("output of tune; the winner's settings of train replace those given", optional=True),
     },
     outputs={
         "adapter": "the best checkpoint; after full training the whole model",

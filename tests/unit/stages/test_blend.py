@@ -6,11 +6,13 @@ import pytest
 
 from metier.errors import StepError
 from metier.lineage.artifact import Artifact
+from metier.lineage.source import PathSource
 from metier.records import Dialogue as Pair
 from metier.records import Passage, Rejection
 from metier.retrieval.embedding import EmbedderSource
 from metier.retrieval.prompt import ABSTENTION
 from metier.stages import blend, index
+from metier.training.space import WINNER
 from tests.fixtures.stage_alone import dialogue, run_alone
 
 EMBEDDER = EmbedderSource("all-minilm-l6-v2")
@@ -172,3 +174,10 @@ def test_a_row_that_the_table_holds_twice_is_blended_once(blended):
     kept, validation, lost = rows_of(blended([*pairs(), *pairs()[:2]]))
     assert (len(kept), len(validation)) == (20, 8)
     assert sum(one.reason == blend.REPEATED for one in lost) == 2
+
+
+def test_what_a_search_found_replaces_the_settings_of_the_file(tmp_path, search):
+    (tmp_path / WINNER).write_text('{"settings": {"blend.retrieval_share": 0, "epochs": 9}}')
+    made = run_alone(blend.STAGE, blend.Config(retrieval_share=1), tmp_path / "one", index=search, embedder=EMBEDDER,
+                     dialogues=pairs(), passages=PASSAGES, settings=PathSource(str(tmp_path)))  # fmt: skip
+    assert {d.framing for d in made.records(Pair) if d.task == "purpose"} == {"closed_book"}

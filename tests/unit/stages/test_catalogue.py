@@ -22,7 +22,8 @@ every_stage = pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES)
 def steps():
     """The steps of a whole experiment, by name."""
     given = {"name": "x", "sources": [{"folder": "d"}], "dialogues": [{"folder": "l"}], "exam": "e", "verdicts": "v"}
-    experiment = Experiment.model_validate(given)
+    search = {"tune": {"search": {"epochs": {"low": 1, "high": 2}}}}
+    experiment = Experiment.model_validate(given | {"stages": search})
     return {step.name: step for step in in_order(lifecycle(experiment))}
 
 

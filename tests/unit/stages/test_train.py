@@ -14,11 +14,13 @@ from metier.execution.step import Context, Step
 from metier.inference.transformers_engine import load_tokenizer
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.manifest import Counts
+from metier.lineage.source import PathSource
 from metier.lineage.store import Store
 from metier.models import ModelSource
 from metier.records import Dialogue, Message, Question, Rejection
 from metier.stages import train
 from metier.training.model import LoraMethod
+from metier.training.space import WINNER
 from tests.fixtures.stage_alone import Silent, as_table
 from tests.fixtures.tiny_model import make_tiny_model
 from tests.fixtures.training_job import RECIPE, tiny_dialogues, tiny_questions
@@ -40,12 +42,13 @@ def blended(folder, kept: list[Dialogue], validation: list[Dialogue]) -> Artifac
 
 
 def run(
-    folder, base, kept: list[Dialogue], validation: list[Dialogue], config=CONFIG, writer=None, watcher=None
+    folder, base, kept: list[Dialogue], validation: list[Dialogue], config=CONFIG, writer=None, watcher=None, **given
 ) -> Artifact:
     inputs = {
         "dialogues": blended(folder / "blend", kept, validation),
         "questions": as_table(folder / "questions", [*tiny_questions(4), *tiny_questions(4, "final")], Question),
         "base": ModelSource(str(base)),
+        **given,
     }
     step = Step(name="train", stage=train.STAGE, config=config, resources=TrainResources(), inputs={})
     fingerprints = {name: value.fingerprint for name, value in inputs.items()}
@@ -194,3 +197,16 @@ def test_turns_that_no_template_can_write_are_rejected(base):
     examples, kept, lost = train.encoded([good, *odd], load_tokenizer(str(base)), 200)
     assert (len(examples), kept) == (1, [good])
     assert [(one.record_id, one.reason) for one in lost] == [(odd[0].id, "unanswered"), (odd[1].id, "turn_order")]
+
+
+def test_what_a_search_found_is_what_is_trained(base, tmp_path, ray_cluster):
+    (tmp_path / WINNER).write_text('{"settings": {"epochs": 1, "method.rank": 2, "blend.seed": 1}}')
+    made = run(tmp_path, base, tiny_dialogues(4), [], settings=PathSource(str(tmp_path)))
+    assert made.json("adapter/adapter_config.json")["r"] == 2
+    assert made.json("history.json")["points"][-1]["epoch"] == 1
+
+
+def test_what_was_found_for_another_method_is_refused_before_anything_starts(base, tmp_path):
+    (tmp_path / WINNER).write_text('{"settings": {"method.ranks": 2}}')
+    with pytest.raises(InputError, match="found for other settings"):
+        run(tmp_path, base, tiny_dialogues(4), [], settings=PathSource(str(tmp_path)))
