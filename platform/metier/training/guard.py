@@ -30,6 +30,22 @@ def _equals(points: Sequence[Point]) -> list[Point]:
     return [p for p in points if score_of(top) - score_of(p) <= max(top.dev_error or 0.0, p.dev_error or 0.0)]
 
 
+def contenders(points: Sequence[Point]) -> list[int]:
+    """Steps of the checkpoints that are the best or may turn out to be, whatever comes: the others need no room.
+
+    One is out when another has no worse score and loss, and no smaller error: where it is among the equals, so is that one.
+    """
+    if all(p.dev_score is None and p.val_loss is None for p in points):
+        return [p.step for p in points[-1:]]
+    return [p.step for p in points if not any(_beats(other, p) for other in points)]
+
+
+def _beats(one: Point, other: Point) -> bool:
+    mine, theirs = ((score_of(p), -loss_of(p), p.dev_error or 0.0) for p in (one, other))
+    no_worse = all(a >= b for a, b in zip(mine, theirs, strict=True))
+    return no_worse and (mine[:2] != theirs[:2] or one.step < other.step)
+
+
 def score_of(point: Point) -> float:
     """The dev score, 0 where no exam was sat."""
     return point.dev_score or 0.0

@@ -18,7 +18,7 @@ from metier.training.engine import Engine
 from metier.training.feed import Feed
 from metier.training.fit import Fit
 from metier.training.gradient import Pieces, Share, arithmetic, backward, labels_in, refuse_severed
-from metier.training.guard import should_stop
+from metier.training.guard import contenders, should_stop
 from metier.training.packs import Pack
 from metier.training.recipe import Recipe
 from metier.training.soundness import Watch, refuse_unsound_point
@@ -88,7 +88,7 @@ def train(run: Run) -> History:
                 history.points.append(_evaluated(run, step, history))
                 refuse_unsound_point(history.points[-1])
                 state = {"step": step, "identity": run.identity, "history": history.as_json()}
-                saver.save(state, keep=[p.step for p in history.points])
+                saver.save(state, keep=contenders(history.points))
                 run.tell(history.points[-1])
             clock = time.perf_counter()
     finally:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metier.training.course import Point
-from metier.training.guard import best_point, should_stop
+from metier.training.guard import best_point, contenders, should_stop
 
 
 def points(*rows: tuple[float, float | None, float | None]) -> list[Point]:
@@ -70,3 +72,30 @@ def test_a_gain_in_the_fourth_digit_is_none():
 
 def test_a_validation_loss_that_is_no_number_is_never_best():
     assert best_point(points((2, float("nan"), None), (1, 1.5, None), (1, float("nan"), None))).step == 20
+
+
+numbers = st.floats(0, 1, allow_nan=False).map(lambda value: round(value, 1))  # ties are common
+
+
+@given(st.lists(st.tuples(st.none() | numbers, st.none() | numbers, numbers), min_size=1, max_size=12))
+def test_the_best_checkpoint_is_never_among_those_that_were_dropped(rows):
+    examined = any(score is not None for score, _, _ in rows)
+    course = [
+        Point(step=i, epoch=i, train_loss=1.0, val_loss=loss, dev_score=(score or 0.0) if examined else None, dev_error=error)
+        for i, (score, loss, error) in enumerate(rows, 1)
+    ]  # fmt: skip
+    kept: set[int] = set()
+    for end in range(1, len(course) + 1):
+        kept = {step for step in kept | {end} if step in contenders(course[:end]) or step == end}
+        assert best_point(course[:end]).step in kept
+
+
+def test_a_checkpoint_that_another_beats_in_everything_is_dropped():
+    course = [
+        Point(1, 1, 1.0, 2.0, 0.3),
+        Point(2, 2, 1.0, 1.5, 0.5),
+        Point(3, 3, 1.0, 1.8, 0.4),
+        Point(4, 4, 1.0, 1.9, 0.6),
+    ]
+    assert contenders(course) == [2, 4]
+    assert contenders([Point(1, 1, 1.0), Point(2, 2, 1.0)]) == [2]
