@@ -11,7 +11,6 @@ recipe and fit, each in a process of its own, one after the other, several times
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import statistics
@@ -19,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,20 @@ def bare(model: Path, method: str, examples: int, checkpoints: int) -> dict[str,
     recipe, schedule = _job(examples, checkpoints, device)
     engine, fit = prepared(str(model), METHODS[method], recipe, device, longest_in(schedule))
     pieces = Pieces(
-        fit.piece_tokens if fit else recipe.batch_tokens, 0, device, arithmetic("auto", device), recipe.packs_rows(device)
+        fit.piece_tokens if fit else recipe.batch_tokens,
+        0,
+        device,
+        arithmetic("auto", device),
+        recipe.packs_rows(device),
     )
     engine.model.train()
-    marks, tokens = [time.perf_counter()], [0]
+    marks, tokens = [], []
     for packs in schedule.steps():
         loss = backward(engine, packs, Share.of(packs, pieces, engine), pieces)
         engine.step(recipe.learning_rate, recipe.max_grad_norm)
         float(loss)  # waits for the device
         marks.append(time.perf_counter())
-        tokens.append(tokens[-1] + sum(len(e.ids) for pack in packs for e in pack.examples))
+        tokens.append(sum(len(e.ids) for pack in packs for e in pack.examples))
     return _figures(begun, marks, tokens, marks[-1])
 
 
@@ -67,16 +71,16 @@ def orchestrated(model: Path, method: str, examples: int, checkpoints: int) -> d
     device = _device()
     recipe, schedule = _job(examples, checkpoints, device)
     training.POLL_SECONDS = LOOK_SECONDS
-    marks, tokens, points = [], [0], []
+    marks: list[float] = []
+    tokens: list[int] = []
+    points: list[Point] = []
 
     def hear(told: StepReport | Point) -> None:
         if isinstance(told, Point):
             points.append(told)
-            return
-        if not marks:
-            marks.append(time.perf_counter() - told.seconds)
-        marks.append(time.perf_counter())
-        tokens.append(tokens[-1] + told.tokens)
+        else:
+            marks.append(time.perf_counter())
+            tokens.append(told.tokens)
 
     with tempfile.TemporaryDirectory() as work, local_ray():
         folder = Path(work)
@@ -116,16 +120,16 @@ def _job(examples: int, checkpoints: int, device: str) -> tuple[Any, Any]:
 
 
 def _figures(begun: float, marks: list[float], tokens: list[int], ended: float) -> dict[str, Any]:
-    """`marks`: when the first step began and when each ended, `tokens`: what was done by then."""
-    training = marks[-1] - marks[WARM]
+    """`marks`: when each step ended, `tokens`: of each. Training counts after WARM steps, all else is start or end."""
+    training = marks[-1] - marks[WARM - 1]
+    steps = [after - before for before, after in pairwise(marks[WARM - 1 :])]
     return {
-        "tokens_per_second": round((tokens[-1] - tokens[WARM]) / training, 1),
-        "median_step_seconds": round(statistics.median(b - a for a, b in zip(marks[WARM:], marks[WARM + 1 :], strict=False)), 4),
+        "tokens_per_second": round(sum(tokens[WARM:]) / training, 1),
+        "median_step_seconds": round(statistics.median(steps), 4),
+        "start_seconds": round(marks[WARM - 1] - begun, 2),
         "training_seconds": round(training, 2),
-        "before_seconds": round(marks[0] - begun, 2),
-        "after_seconds": round(ended - marks[-1], 2),
-        "total_seconds": round(ended - begun, 2),
-        "steps": len(marks) - 1,
+        "end_seconds": round(ended - marks[-1], 2),
+        "steps": len(marks),
     }
 
 
@@ -143,7 +147,9 @@ def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="the model's folder (python -m benchmarks.training makes it)")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="the model's folder (python -m benchmarks.training makes it)"
+    )
     parser.add_argument("--method", default="qlora", choices=("lora", "qlora", "full"))
     parser.add_argument("--examples", type=int, default=2600, help="about 450 tokens each")
     parser.add_argument("--checkpoints", type=int, default=2, help="of the run")
@@ -157,7 +163,9 @@ def main() -> None:
     lines: list[dict[str, Any]] = []
     for kind in list(KINDS) * given.rounds:
         command = [sys.executable, "-m", "benchmarks.training.orchestration", *sys.argv[1:], "--one", kind]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"HF_HUB_OFFLINE": "1"}
+        )
         lines.append({"kind": kind, **json.loads(done.stdout.splitlines()[-1])})
         print(lines[-1], file=sys.stderr, flush=True)
         if given.output:
