@@ -75,7 +75,7 @@ def run(
             raise Enough
 
     with tempfile.TemporaryDirectory() as work:
-        file = Path(work) / "train.parquet"
+        file = Path(work) / "train.arrow"
         write_steps(file, schedule.steps())
         given = Run(
             engine,
