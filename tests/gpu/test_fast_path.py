@@ -8,9 +8,10 @@ import torch.nn.functional as functional
 
 from metier.training import card, elementwise, nf4
 from metier.training.encoding import IGNORED, Example
+from metier.training.engine import Peers, Replicated
 from metier.training.fast_layers import accelerate
 from metier.training.fit import predicted_bytes
-from metier.training.gradient import Peers, Pieces, backward
+from metier.training.gradient import Pieces, Share, backward
 from metier.training.model import FullMethod, LoraMethod, QloraMethod, load_trainable, trainable
 from metier.training.packs import alone, packed
 from metier.training.rows import row_of
@@ -103,13 +104,14 @@ def examples() -> list[Example]:
     return alike + [Example(rest, [IGNORED, *rest[1:]]) for rest in rests[3:]]
 
 
-def gradient(model, packs, device: str, dtype: torch.dtype | None, rows: bool):
+def gradient(model, packs, device: str, dtype: torch.dtype | None, rows: bool, tokens: int = 4096):
     arithmetic = lambda: torch.autocast(device.split(":")[0], dtype=dtype, enabled=dtype is not None)  # noqa: E731
-    weights = trainable(model)
-    for weight in weights.values():
-        weight.grad = None
-    loss = float(backward(model, packs, weights, Pieces(4096, 0, device, arithmetic, rows), Peers()))
-    return loss, torch.cat([w.grad.reshape(-1).float().cpu() for w in weights.values()])
+    weights = list(trainable(model).values())
+    engine = Replicated(model, torch.optim.AdamW(weights), device, Peers())
+    pieces = Pieces(tokens, 0, device, arithmetic, rows)
+    engine.forget()
+    loss = float(backward(engine, packs, Share.of(packs, pieces, engine), pieces))
+    return loss, torch.cat([w.grad.reshape(-1).float().cpu() for w in weights])
 
 
 def loaded(folder, method, device: str, dense: bool = False):
@@ -199,9 +201,6 @@ def test_what_layers_keep_is_what_the_prediction_counts(tmp_path, recomputed):
     card.recompute(model, recomputed)
     gradient(model, texts[:1], GPU, torch.bfloat16, rows=True)  # kernels, and the gradients' own room
     torch.cuda.reset_peak_memory_stats()
-    weights = trainable(model)
-    backward(
-        model, texts, weights, Pieces(1 << 14, 0, GPU, lambda: torch.autocast("cuda", torch.bfloat16), True), Peers()
-    )
+    gradient(model, texts, GPU, torch.bfloat16, rows=True, tokens=1 << 14)
     measured = torch.cuda.max_memory_allocated()
     assert predicted_bytes(Shape.of(str(tmp_path)), method, 1 << 14, recomputed) == pytest.approx(measured, rel=0.1)

@@ -164,9 +164,12 @@ def float_of(weight: Any) -> Any:
 
 
 def _placed(key: str, value: Any, weight: Any) -> Any:
-    """A part of an optimiser's state as it keeps it: counters on the CPU, bitsandbytes' as plain numbers."""
-    if key == "step":
-        return value.clone() if value.is_floating_point() else int(value)
+    """A part of an optimiser's state as it keeps it: beside the weight, but bitsandbytes' counters as plain numbers.
+
+    torch's fused AdamW, which a GPU trains with, wants its counter on the GPU too.
+    """
+    if key == "step" and not value.is_floating_point():
+        return int(value)
     return value.to(weight.device, copy=True)
 
 

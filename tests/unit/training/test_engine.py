@@ -59,3 +59,29 @@ def test_magnitudes_are_sums_of_absolute_values_and_zero_without_a_gradient():
     engine = engine_of()
     engine.model[0].weight.grad = torch.tensor([[1.0, -2.0, 3.0], [0.0, 0.0, -1.0]])
     assert engine.magnitudes() == {"0.weight": 7.0, "1.bias": 0.0, "1.weight": 0.0}
+
+
+def adam(engine: Replicated, device: str = "cpu") -> Replicated:
+    """The engine's model under AdamW on a device, after a step where that is the CPU."""
+    model = engine.model.to(device)
+    made = Replicated(model, torch.optim.AdamW(model.parameters()), device, Peers())
+    if device == "cpu":
+        made.backward(model(torch.ones(5, 3)).sum(), last=True)
+        made.step(0.5, max_norm=1.0)
+    return made
+
+
+def test_an_optimisers_counter_comes_back_beside_its_weight():
+    """torch's fused AdamW refuses a counter elsewhere. The device without memory stands for one that isn't the CPU."""
+    other = adam(engine_of(), "meta")
+    other.load(dict(adam(engine_of()).tensors()))
+    assert {tensor.device.type for _, tensor in other.tensors()} == {"meta"}
+
+
+def test_counters_that_are_plain_numbers_come_back_as_such():
+    saved = dict(adam(engine_of()).tensors())
+    other = adam(engine_of())
+    other.load({name: torch.tensor(7) if name.startswith("step:") else tensor for name, tensor in saved.items()})
+    counters = [state["step"] for state in other._optimiser.state.values()]
+    assert counters == [7, 7, 7]
+    assert {type(counter) for counter in counters} == {int}
