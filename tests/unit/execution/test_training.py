@@ -97,7 +97,7 @@ def training_workers() -> list[int]:
 
 
 def test_what_the_loop_refuses_is_raised_in_its_own_words(base, tmp_path, ray_cluster):
-    folder = make_job(tmp_path / "job", base, learning_rate=1.0, epochs=40, max_grad_norm=1000)
+    folder = make_job(tmp_path / "job", base, learning_rate=1.0, epochs=40, max_grad_norm=1000, patience=0)
     with pytest.raises(StepError, match=r"^training.*lower train\.learning_rate"):
         train_in(folder, ONE, silent)
 

@@ -131,7 +131,7 @@ def test_the_first_worker_tells_each_step_and_each_checkpoint(base, tmp_path):
 
 
 def test_a_failure_of_ours_becomes_the_result(base, tmp_path):
-    folder = make_job(tmp_path / "job", base, learning_rate=1.0, epochs=40, max_grad_norm=1000)
+    folder = make_job(tmp_path / "job", base, learning_rate=1.0, epochs=40, max_grad_norm=1000, patience=0)
     worker.work(folder, Peers(), "cpu")
     found = result(folder)
     assert found["error"] == "StepError"
