@@ -168,9 +168,9 @@ class FullySharded:
                 self._optimiser.state[weight] = {key: self._placed(key, value, weight) for key, value in state.items()}
 
     def _placed(self, key: str, value: Any, weight: Any) -> Any:
-        """A part of the optimiser's state as it keeps it: counters on the CPU (torch moves them), the rest in slices."""
+        """A part of the optimiser's state as it keeps it: counters whole beside the weights, the rest in slices."""
         if key == "step":
-            return value.clone()
+            return value.to(weight.device, copy=True)
         local = torch.empty_like(weight.to_local(), dtype=value.dtype).copy_(_slice(value, weight))
         return DTensor.from_local(
             local, weight.device_mesh, weight.placements, run_check=False, shape=weight.shape, stride=weight.stride()

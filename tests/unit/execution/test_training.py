@@ -52,9 +52,10 @@ def test_each_step_and_each_checkpoint_reaches_the_driver_in_order(whole):
     assert [dataclasses.asdict(t) for t in told if isinstance(t, Point)] == history["points"]
 
 
-def test_two_workers_train_what_one_does(whole, base, tmp_path):
+@pytest.mark.parametrize("engine", ["ddp", "fsdp2", "zero3"])
+def test_two_workers_train_what_one_does(whole, base, tmp_path, engine):
     _, alone, _ = whole
-    together = train_in(make_job(tmp_path / "job", base, epochs=12), TWO, silent)
+    together = train_in(make_job(tmp_path / "job", base, epochs=12, engine=engine), TWO, silent)
     losses = [[row[1] for row in result["history"]["losses"]] for result in (alone, together)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     values = [[p["val_loss"] for p in result["history"]["points"]] for result in (alone, together)]
