@@ -12,7 +12,10 @@ from bs4 import BeautifulSoup
 
 from metier.reporting.examples import Rejected, RejectedRow
 from metier.reporting.page import render
+from metier.reporting.tuning import Tuning
+from metier.training.space import Dimension
 from tests.fixtures.report_inputs import HOSTILE
+from tests.unit.reporting.test_tuning import trial
 
 
 def page(story):
@@ -207,3 +210,19 @@ def test_a_merge_that_costs_is_marked_and_one_that_was_not_examined_has_no_table
     assert "! watch Merging costs" in words(soup.find(id="training"))
     assert soup.find(attrs={"aria-label": "Before and after merging"}) is None
     assert "Merging" not in words(page(material(won, merging=None)).find(id="training"))
+
+
+def test_a_search_is_told_with_its_trials_and_pictures(won):
+    trials = [
+        trial(score=0.9, loss=0.5, learning_rate=1e-3, rank=16),
+        dataclasses.replace(trial("failed", None, None, learning_rate=1e-2, rank=8), reason="training diverged"),
+    ]
+    space = [Dimension("learning_rate", 1e-4, 1e-2, log=True), Dimension("rank", choices=(8, 16))]
+    seconds = {one.id: 90.0 for one in trials}
+    shown = page(material(won, tuning=Tuning(trials, space, {"rank": 0.7, "learning_rate": 0.3}, seconds)))
+    rows = table(shown, "Trials")
+    assert rows[1] == ["1", "0.001", "16", "complete", "0.90", "0.500", "2", "1.5 min"]
+    assert rows[2][1:5] == ["0.01", "8", "failed training diverged", "–"]
+    assert "2 trials: 1 complete, 1 failed." in words(shown.find(id="training"))
+    assert {"parallel-title", "importance-title"} <= {title.get("id") for title in shown.find_all("title")}
+    assert "The search for settings" not in words(page(won))
