@@ -9,11 +9,13 @@ from torch import nn
 
 from metier.training.card import recompute
 from metier.training.encoding import IGNORED, Example
+from metier.training.engine import Peers, Replicated
 from metier.training.fast_layers import accelerate
-from metier.training.gradient import Peers, Pieces, backward, loss_sum
+from metier.training.gradient import Pieces, Share, backward
 from metier.training.model import FullMethod, LoraMethod, QloraMethod, load_trainable, trainable
 from metier.training.packs import alone, packed
 from metier.training.rows import row_of
+from metier.training.token_loss import loss_sum
 from tests.fixtures.tiny_model import make_tiny_model
 
 BEGUN = [1, *range(40, 60)]
@@ -48,7 +50,8 @@ def gradient(model, packs, rows: bool):
     weights = trainable(model)
     for weight in weights.values():
         weight.grad = None
-    loss = float(backward(model, packs, weights, pieces, Peers()))
+    engine = Replicated(model, torch.optim.SGD(list(weights.values()), lr=0.0), "cpu", Peers())
+    loss = float(backward(engine, packs, Share.of(packs, pieces, engine), pieces))
     return loss, {name: weight.grad.clone() for name, weight in weights.items()}
 
 
