@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from metier.errors import InputError
 
@@ -16,6 +17,22 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise InputError(f"{path}: there is no such user") from None
+
+
+SCHEMES = ("s3://", "gs://")
+
+
+def is_url(folder: str) -> bool:
+    """Whether this is a folder in an object store."""
+    return folder.startswith(SCHEMES)
+
+
+def refuse_credentials(folder: str) -> str:
+    """The folder, unless it is a URL that names a user, a key or a password: ValueError."""
+    user, at, _ = urlsplit(folder).netloc.rpartition("@") if is_url(folder) else ("", "", "")
+    if at and user != "anonymous":  # which is how gs:// spells a public bucket
+        raise ValueError("a URL names no key and no user: credentials come from the environment")
+    return folder
 
 
 class _Strict(BaseModel):
@@ -58,14 +75,25 @@ class TrainResources(Resources):
     min_workers: int = Field(0, ge=0, le=4096)
     """Training starts, and goes on after a loss of nodes, with as few as these and as many as `workers`; 0: all or none."""
     checkpoints: str = ""
-    """A folder that all nodes see, or s3://, gs://BUCKET/PATH, where checkpoints are saved while training goes on; empty: in
-    the store."""
+    """A folder that all nodes see (in an experiment file relative to that file), or s3://, gs://BUCKET/PATH, where checkpoints
+    are saved while training goes on; empty: in the store."""
     gpu_memory_gb: float = Field(0, ge=0, le=10_000)
     """Memory of one GPU in 10^9 bytes, for `metier plan` where there is none; 0: that of the GPU here, if there is one."""
     usd_per_hour: float = Field(0, ge=0, le=100_000)
     """Price of one worker, for the cost that is shown; 0: none is shown."""
     track: tuple[Sink, ...] = ("mlflow",)
     """Where the course of training is written: `mlflow` (local SQLite), `tensorboard`, `wandb`."""
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _no_secret(cls, value: str) -> str:
+        return refuse_credentials(value)
+
+    def anchored(self, base: Path) -> Self:
+        """With the checkpoints' path seen from `base`; a URL is the same from everywhere."""
+        if not self.checkpoints or is_url(self.checkpoints):
+            return self
+        return self.model_copy(update={"checkpoints": str((base / expanded(self.checkpoints)).absolute())})
 
     @model_validator(mode="after")
     def _workers_in_order(self) -> TrainResources:

@@ -206,7 +206,10 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
         if (value := getattr(experiment.models, key)).startswith(".")
     }
     models = experiment.models.model_copy(update=names)
-    return experiment.model_copy(update={**files, **places, "models": models})
+    resources = experiment.resources
+    if resources.train:
+        resources = resources.model_copy(update={"train": resources.train.anchored(folder)})
+    return experiment.model_copy(update={**files, **places, "models": models, "resources": resources})
 
 
 def explained(error: ValidationError, model: type[BaseModel]) -> str:

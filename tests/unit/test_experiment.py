@@ -129,9 +129,21 @@ def test_resources_of_a_stage_that_is_not_named_are_the_default(read):
     assert on("train") == TrainResources(workers=2)
 
 
+def test_checkpoints_lie_beside_the_file_or_where_a_url_says(read):
+    near = read(SMALLEST + "resources: {train: {checkpoints: ck}}\n").resources.of("train")
+    assert Path(near.checkpoints).is_absolute()
+    assert Path(near.checkpoints).name == "ck"
+    far = read(SMALLEST + "resources: {train: {checkpoints: 's3://bucket/run'}}\n").resources.of("train")
+    assert far.checkpoints == "s3://bucket/run"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (
+            "resources: {train: {checkpoints: 's3://me:hunter2@bucket/run'}}",
+            "resources.train.checkpoints: a URL names no key and no user: credentials come from the environment",
+        ),
         ("dialogues: [{folder: x, globe: y}]", "dialogues.0.globe: unknown key; did you mean 'glob'?"),
         (
             "stages: {tune: {search: {learning_rat: {low: 1e-4, high: 1e-3}}}}",

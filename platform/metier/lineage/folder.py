@@ -17,11 +17,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, field_validator
 
-from metier.config import StageConfig, expanded
+from metier.config import StageConfig, expanded, is_url, refuse_credentials
 from metier.errors import InputError, MissingError
 from metier.lineage.fingerprint import file_digest
-
-SCHEMES = ("s3://", "gs://")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,17 +40,6 @@ class Entry:
         return self.state or file_digest(Path(self.place))
 
 
-def is_url(folder: str) -> bool:
-    """Whether this is a folder in an object store."""
-    return folder.startswith(SCHEMES)
-
-
-def has_credentials(folder: str) -> bool:
-    """Whether a URL names a user, a key or a password."""
-    user, at, _ = urlsplit(folder).netloc.rpartition("@") if is_url(folder) else ("", "", "")
-    return bool(at) and user != "anonymous"  # which is how gs:// spells a public bucket
-
-
 class FilesSpec(StageConfig):
     """Files in a folder, at any depth, as an experiment names them. Hidden ones are passed over."""
 
@@ -65,9 +52,7 @@ class FilesSpec(StageConfig):
     @field_validator("folder")
     @classmethod
     def _no_secret(cls, value: str) -> str:
-        if has_credentials(value):
-            raise ValueError("a URL names no key and no user: credentials come from the environment")
-        return value
+        return refuse_credentials(value)
 
     def anchored(self, base: Path) -> Self:
         """With its path seen from `base`; a URL is the same from everywhere."""

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
-from metier.config import StageConfig
+from metier.config import StageConfig, is_url
 from metier.errors import InputError, StepError
 from metier.execution.dataflow import map_items
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.fingerprint import digest
-from metier.lineage.folder import Entry, FilesSpec, file_or_entries, is_url, opened
+from metier.lineage.folder import Entry, FilesSpec, file_or_entries, opened
 from metier.lineage.lines import MEGABYTE, lines_in, parts_of
 from metier.lineage.manifest import Counts
 from metier.records import Dialogue, Record, Rejection, Split, rejection

@@ -14,13 +14,13 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, ValidationError
 
-from metier.config import StageConfig
+from metier.config import StageConfig, is_url
 from metier.errors import InputError, MetierError, StepError
 from metier.execution.confined import Stopped, confined
 from metier.execution.dataflow import map_items
 from metier.execution.step import Context, Input, Stage
 from metier.lineage.fingerprint import digest
-from metier.lineage.folder import Entry, FilesSpec, entries, is_url, opened, size_of
+from metier.lineage.folder import Entry, FilesSpec, entries, opened, size_of
 from metier.lineage.manifest import Counts
 from metier.records import Document, Record, Rejection, rejection
 from metier.text.parsing import SUFFIXES, parse
