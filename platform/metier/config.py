@@ -87,6 +87,8 @@ class TrainResources(Resources):
     @field_validator("checkpoints")
     @classmethod
     def _no_secret(cls, value: str) -> str:
+        if "://" in value and (not is_url(value) or "?" in value):
+            raise ValueError("a folder, or a plain s3://BUCKET/PATH or gs://BUCKET/PATH")
         return refuse_credentials(value)
 
     def anchored(self, base: Path) -> Self:
@@ -99,4 +101,12 @@ class TrainResources(Resources):
     def _workers_in_order(self) -> TrainResources:
         if self.min_workers > self.workers:
             raise ValueError(f"min_workers is {self.min_workers} and workers {self.workers}: the first can't be larger")
+        if self.gpus > 1:
+            raise ValueError(
+                f"gpus is {self.gpus:g}: a worker trains on one GPU; set gpus to 1 and workers to their number"
+            )
+        if 0 < self.gpus < 1 < self.workers:
+            raise ValueError(
+                f"gpus is {self.gpus:g}: workers of one training can't share a GPU; set gpus to 1, or workers to 1"
+            )
         return self

@@ -144,6 +144,12 @@ def test_checkpoints_lie_beside_the_file_or_where_a_url_says(read):
             "resources: {train: {checkpoints: 's3://me:hunter2@bucket/run'}}",
             "resources.train.checkpoints: a URL names no key and no user: credentials come from the environment",
         ),
+        ("resources: {train: {gpus: 8}}", "resources.train: gpus is 8: a worker trains on one GPU"),
+        ("resources: {train: {gpus: 0.5, workers: 2}}", "workers of one training can't share a GPU"),
+        (
+            "resources: {train: {checkpoints: 'http://h/ck'}}",
+            "a folder, or a plain s3://BUCKET/PATH or gs://BUCKET/PATH",
+        ),
         ("dialogues: [{folder: x, globe: y}]", "dialogues.0.globe: unknown key; did you mean 'glob'?"),
         (
             "stages: {tune: {search: {learning_rat: {low: 1e-4, high: 1e-3}}}}",

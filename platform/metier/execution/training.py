@@ -17,7 +17,7 @@ from metier.config import TrainResources
 from metier.errors import StepError
 from metier.training.course import Point, StepReport
 from metier.training.feed import Feed, tables_of
-from metier.training.worker import RESULT, TRAIN, VALIDATION
+from metier.training.worker import RESULT, TRAIN, VALIDATION, has_failed
 
 RESTARTS = 2  # of the worker group; what fails thrice fails always
 POLL_SECONDS = 0.5
@@ -38,7 +38,8 @@ def train_in(folder: Path, resources: TrainResources, hear: Callable[[Told], Non
         try:
             _trainer(folder, resources, mailbox).fit()
         except TrainingFailedError as error:
-            raise StepError(f"training failed ({RESTARTS} restarts did not help), {_reason(error)}") from error
+            if not has_failed(folder):
+                raise StepError(f"training failed ({RESTARTS} restarts did not help), {_reason(error)}") from error
     if not (folder / RESULT).exists():
         raise StepError(f"training ended without a result (workers' logs: {folder / 'ray'})")
     result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
@@ -83,6 +84,7 @@ def _hearing(hear: Callable[[Told], None]) -> Iterator[Any]:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    faults: list[BaseException] = []
     mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(_Mailbox).remote()  # it falls with the driver alone
     finished = threading.Event()
 
@@ -91,8 +93,11 @@ def _hearing(hear: Callable[[Told], None]) -> Iterator[Any]:
             hear(told)
 
     def follow() -> None:
-        while not finished.wait(POLL_SECONDS):
-            empty()
+        try:
+            while not finished.wait(POLL_SECONDS):
+                empty()
+        except BaseException as fault:  # raised below, where the caller sees it
+            faults.append(fault)
 
     follower = threading.Thread(target=follow, daemon=True)
     follower.start()
@@ -101,8 +106,10 @@ def _hearing(hear: Callable[[Told], None]) -> Iterator[Any]:
     finally:
         finished.set()
         follower.join()
-        empty()
-        ray.kill(mailbox)
+    if faults:
+        raise faults[0]
+    empty()
+    ray.kill(mailbox)
 
 
 class _Mailbox:

@@ -142,15 +142,13 @@ class Writer:
 
     def commit(self, *, stage: str, step: str, revision: int, config: dict[str, Any], inputs: dict[str, str],
                counts: Counts) -> Artifact:  # fmt: skip
-        """Removes the scratch, writes the manifest, and gives the artifact. Raises StepError where a shard is not there."""
+        """Writes the manifest, removes the scratch, and gives the artifact. Raises StepError where a shard is not there."""
         missing = next((name for name in sorted(self._shards) if not (self.folder / name).is_file()), "")
         if missing:
             raise StepError(
                 f"{step}: {missing} was written by a worker and is not in {self.folder}: the store must be a folder that all "
                 "nodes share"
             )
-        if (self.folder / WORK).exists():
-            shutil.rmtree(self.folder / WORK)
         entries = self._entries()
         content = dict(self._content)
         totals: dict[str, int] = {}
@@ -165,4 +163,7 @@ class Writer:
         manifest = Manifest(stage=stage, step=step, revision=revision, config=config, inputs=inputs, counts=counts,
                             files=tuple(entries), content=digest(content))  # fmt: skip
         manifest.write(self.folder)
+        shutil.rmtree(
+            self.folder / WORK, ignore_errors=True
+        )  # not before: it is all that a killed attempt goes on from
         return Artifact(self.folder)

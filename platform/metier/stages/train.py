@@ -210,14 +210,16 @@ def trained(
         recipe=recipe.identity(),
         method=config.method.identity(),
         identity=identity,
-        checkpoints=on.checkpoints or str(folder / CHECKPOINTS),
+        checkpoints=on.anchored(Path.cwd()).checkpoints or str(folder / CHECKPOINTS),
         dev_max_tokens=config.dev_max_tokens,
         steps=[len(epoch) for epoch in schedule.epochs],
         longest=max(len(e.ids) for e in (*task.train, *task.held_out)),
         engine=sharding_of(on.engine, config.method, on.workers, on.offload, recipe.optimiser).engine,
         offload=on.offload,
     )
-    refuse_foreign(Storage(job.checkpoints), identity)
+    storage = Storage(job.checkpoints)
+    refuse_foreign(storage, identity)
+    storage.sweep()
     worker.write_job(folder, job, schedule, task.questions)
     result = train_in(folder, on, hear)
     if result.get("shares", True):

@@ -67,16 +67,19 @@ def _seconds(work: Any) -> float:
     return float(start.elapsed_time(end)) / 1000 / REPEATS
 
 
-def confirmed(fit: Fit, step: Callable[[Fit], int], smaller: Callable[[float], Fit]) -> Fit:
-    """The fit with the peak memory that `step` found, or the first smaller one under which it does not run out of memory.
+def confirmed(fit: Fit, step: Callable[[Fit], int], smaller: Callable[[float], Fit], room: float) -> Fit:
+    """The fit with the peak memory that `step` found, or the first smaller one whose peak has room.
 
-    `step` computes as the fit says and gives the bytes of its peak; `smaller` makes a fit for so many bytes.
+    `step` computes as the fit says and gives the bytes of its peak, with what it did not hold yet; `smaller` makes a fit for
+    so many bytes; `room`: all bytes that there are.
     """
     import torch
 
     for _ in range(ATTEMPTS):
         try:
-            return dataclasses.replace(fit, measured_bytes=step(fit))
+            peak = step(fit)
+            if peak <= room:
+                return dataclasses.replace(fit, measured_bytes=peak)
         except torch.OutOfMemoryError:
             pass  # left before the next attempt: while it is handled, its frames hold what they allocated
         torch.cuda.empty_cache()

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from metier.errors import InputError
+from metier.errors import InputError, MachineError
 from metier.training.engine import Engine
 from metier.training.storage import Storage
 
@@ -127,7 +127,7 @@ class Saver:
     def save(self, state: dict[str, Any], keep: Collection[int]) -> None:
         """Copies the state of training now, and writes it while training goes on.
 
-        `state`: JSON-able, with `step`; `keep`: the steps whose weights may still be wanted.
+        `state`: JSON-able, with `step`; `keep`: the steps whose weights may still be wanted behind this checkpoint.
         """
         self.wait()
         peers = self._engine.peers
@@ -136,7 +136,7 @@ class Saver:
             if number % peers.world == peers.rank:
                 kind = WEIGHTS if name.startswith("weight:") else MOMENTS
                 parts[kind][name] = tensor.detach().to("cpu", copy=True).contiguous()
-        self._writing = self._thread.submit(self._write, state | {"writers": self._writers}, parts, set(keep))
+        self._writing = self._thread.submit(self._write, state | {"writers": self._writers, "keep": [*keep]}, parts)
 
     def wait(self) -> None:
         """Returns when nothing is being written any more. Raises what went wrong with it."""
@@ -144,36 +144,56 @@ class Saver:
             self._writing.result()
             self._writing = None
 
-    def close(self) -> None:
-        """Waits, and ends the thread."""
+    def finish(self) -> None:
+        """Returns when all workers have written all; raises on each of them where one could not."""
+        import torch
+
+        fault: Exception | None = None
         try:
             self.wait()
-        finally:
-            self._thread.shutdown()
+        except Exception as error:  # told to the others first
+            fault = error
+        faults = torch.tensor(float(fault is not None), device=self._engine.device)
+        self._engine.peers.sum_(faults)
+        if fault is not None:
+            raise fault
+        if float(faults):
+            raise MachineError(f"{self._storage.place}: another worker could not write its part of a checkpoint")
 
-    def _write(self, state: dict[str, Any], parts: dict[str, dict[str, Any]], keep: set[int]) -> None:
+    def close(self) -> None:
+        """Ends the thread, when what it writes is written."""
+        self._thread.shutdown()
+
+    def _write(self, state: dict[str, Any], parts: dict[str, dict[str, Any]]) -> None:
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         peers, folder = self._engine.peers, folder_of(state["step"])
         with self._storage.scratch() as scratch:
             for kind, tensors in parts.items():
                 file = scratch / kind
-                save_file(tensors, file)
+                try:
+                    save_file(tensors, file)
+                except SafetensorError as error:  # which is how it tells of a full disk
+                    raise MachineError(f"{self._storage.place}: a checkpoint can't be written ({error})") from error
                 self._storage.put(f"{folder}/{kind}-{self._writers[peers.rank]}.safetensors", file)
             if peers.rank == 0:
                 file = scratch / STATE
                 file.write_text(json.dumps(state), encoding="utf-8")
                 self._storage.put(f"{folder}/{STATE}", file)
-                self._tidy(keep | {state["step"]})
+                self._tidy()
 
-    def _tidy(self, keep: set[int]) -> None:
-        """Removes what no longer serves: weights that can't be the best any more, moments behind the newest whole ones."""
+    def _tidy(self) -> None:
+        """Removes what no longer serves behind the newest whole checkpoint: what can't be the best any more, and moments.
+
+        That one says itself what may be: another worker may still be writing this worker's last.
+        """
         last = newest(self._storage)
         for name in self._storage.names():
             found = FILE.fullmatch(name)
             if last is None or found is None or int(found[1]) >= last["step"]:
                 continue
-            if int(found[1]) not in keep or found[2].startswith(MOMENTS):
+            if int(found[1]) not in last["keep"] or found[2].startswith(MOMENTS):
                 self._storage.remove(name)
 
 

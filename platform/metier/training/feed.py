@@ -13,6 +13,7 @@ from itertools import accumulate, chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
+from metier.errors import StepError
 from metier.training.batches import epoch_batches
 from metier.training.encoding import Example
 from metier.training.order import refuse_unsound_plan
@@ -20,6 +21,7 @@ from metier.training.packs import Pack, alone, packed
 from metier.training.recipe import Recipe
 
 COLUMNS = ("shared", "examples", "lengths", "ids", "labels")  # of each pack, of each pack, of each example, of all
+STEP = "step"  # a row's own number
 STEPS_TOGETHER = 64  # of one table: what a reader holds at once
 Step = Sequence[Pack]
 
@@ -81,9 +83,9 @@ def write_steps(path: Path, steps: Iterable[Step]) -> None:
     """Writes one row a step."""
     import pyarrow as pa
 
-    schema = pa.schema([(name, pa.list_(pa.int32())) for name in COLUMNS])
+    schema = pa.schema([(STEP, pa.int32()), *((name, pa.list_(pa.int32())) for name in COLUMNS)])
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        rows = map(_as_row, steps)
+        rows = ({STEP: number} | _as_row(step) for number, step in enumerate(steps))
         while together := list(islice(rows, STEPS_TOGETHER)):
             writer.write_batch(pa.RecordBatch.from_pylist(together, schema))
 
@@ -100,10 +102,18 @@ def _as_row(step: Step) -> dict[str, list[int]]:
 
 
 def steps_in(tables: Iterable[Any], first: int = 0) -> Iterator[list[Pack]]:
-    """The steps of Arrow tables in order, without the `first` so many, which are passed over unread."""
+    """The steps of Arrow tables in order, without the `first` so many, which are passed over unread.
+
+    Raises StepError where another step comes than is due.
+    """
+    due = first
     for table in tables:
         rows = table.slice(min(first, table.num_rows))
         first -= table.num_rows - rows.num_rows
+        for number in rows.column(STEP).to_pylist():
+            if number != due:
+                raise StepError(f"training: step {number + 1} of the data comes where step {due + 1} is due")
+            due += 1
         columns = [rows.column(name).combine_chunks() for name in COLUMNS]
         for number in range(rows.num_rows):
             yield _packs_of(*(column[number].values.to_numpy(zero_copy_only=False).tolist() for column in columns))

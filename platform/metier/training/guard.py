@@ -61,7 +61,7 @@ def should_stop(points: Sequence[Point], patience: int) -> bool:
 
     Both are asked: the loss may rise while answers still become better, and the other way round.
     """
-    if patience == 0 or len(points) <= patience:
+    if patience == 0 or len(points) <= patience or all(p.dev_score is None and p.val_loss is None for p in points):
         return False
     earlier, recent = points[:-patience], points[-patience:]
     score = max(map(score_of, earlier))

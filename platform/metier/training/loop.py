@@ -91,6 +91,7 @@ def train(run: Run) -> History:
                 saver.save(state, keep=contenders(history.points))
                 run.tell(history.points[-1])
             clock = time.perf_counter()
+        saver.finish()
     finally:
         saver.close()
     if not history.stopped_early and len(history.losses) != total:

@@ -49,8 +49,8 @@ def prepared(
 ) -> tuple[Engine, Fit | None]:
     """The model in its engine, and how it fits the card. `longest`: tokens of the longest example.
 
-    No fit is made on a CPU, for a model whose shape is not a plain decoder's, nor for one that is spread over the workers:
-    there the recipe alone decides.
+    No fit is made on a CPU, nor for a model whose shape is not a plain decoder's: there the recipe alone decides. The fit of a
+    model that is spread over workers is predicted and not tried: one that ran out of memory would leave the others waiting.
     """
     on_card, fit = device != "cpu", None
     sharding = sharding_of(engine, method, peers.world, offload, recipe.optimiser)
@@ -78,11 +78,12 @@ def prepared(
     optimiser = card.optimiser_of(moments, weights, device, recipe.learning_rate, recipe.weight_decay)
     if shape is not None and fit is not None:
         alone_here = Replicated(model, optimiser, device, ALONE)  # others don't wait for whoever runs out of memory
-        smaller = partial(fitting, dense=fit.dense)
+        smaller = partial(fitting, dense=fit.dense, optimiser=fit.optimiser)  # what is built already
         fit = card.confirmed(
             fit,
             lambda tried: _peak(alone_here, tried, shape.words, recipe),
             lambda memory: dataclasses.replace(smaller(dataclasses.replace(room, memory=memory)), flops=room.flops),
+            room.memory,
         )
         fit = _smallest(fit, peers, device)
         card.recompute(model, fit.recomputed)

@@ -6,6 +6,7 @@ Object stores are reached through pyarrow, with the credentials that it finds in
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -23,35 +24,48 @@ class Storage:
         from pyarrow import fs
 
         self.place = place
-        self._files, self._root = fs.FileSystem.from_uri(place if "://" in place else str(Path(place).absolute()))
+        with self._explained("can't be reached"):
+            self._files, self._root = fs.FileSystem.from_uri(place if "://" in place else str(Path(place).absolute()))
         self._local = isinstance(self._files, fs.LocalFileSystem)
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """A local folder for files that are then `put`."""
         if self._local:
-            Path(self._root).mkdir(parents=True, exist_ok=True)
+            with self._explained("can't be written to"):
+                Path(self._root).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=WRITING, dir=self._root if self._local else None) as folder:
             yield Path(folder)
+
+    def sweep(self) -> None:
+        """Removes what a killed process was writing. For when nobody writes."""
+        for folder in Path(self._root).glob(WRITING + "*") if self._local else ():
+            shutil.rmtree(folder, ignore_errors=True)
 
     def put(self, name: str, file: Path) -> None:
         """Takes a file out of `scratch`, over one of the same name. Raises MachineError where it can't be stored."""
         from pyarrow import fs
 
-        if self._local:
-            final = Path(self._path(name))
-            final.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(final)
-            return
-        try:  # an object is there when it is whole
-            fs.copy_files(
+        with self._explained("can't be written to"):
+            if self._local:
+                final = Path(self._path(name))
+                final.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(final)
+                return
+            fs.copy_files(  # an object is there when it is whole
                 str(file),
                 self._path(name),
                 source_filesystem=fs.LocalFileSystem(),
                 destination_filesystem=self._files,
             )
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Tells in one line of what the disk or the object store refuses."""
+        try:
+            yield
         except OSError as error:
-            raise MachineError(f"{self.place}: can't be written to ({_first_line(error)})") from error
+            raise MachineError(f"{self.place}: {what} ({_first_line(error)})") from error
 
     def get(self, name: str) -> Path:
         """A local file with the bytes: the file itself, or a copy that the caller removes with `release`."""
@@ -76,10 +90,8 @@ class Storage:
         from pyarrow import fs
 
         selector = fs.FileSelector(self._root, recursive=True, allow_not_found=True)
-        try:
+        with self._explained("can't be read"):
             found = self._files.get_file_info(selector)
-        except OSError as error:
-            raise MachineError(f"{self.place}: can't be read ({_first_line(error)})") from error
         names = (i.path.removeprefix(self._root).lstrip("/") for i in found if i.type == fs.FileType.File)
         return {name for name in names if not name.startswith(WRITING)}
 

@@ -1,4 +1,4 @@
-"""What one training worker does: load, train, and leave the best adapter behind.
+"""What one training worker does: load, train, and leave the best adapter, or whole model, behind.
 
 The job folder holds `job.json`, `dev.jsonl` (exam requests and questions) and three tables of steps (feed.py): `train.arrow`,
 `validation.arrow`, `probes.arrow`. Checkpoints lie where the job says, so a restarted worker, or a restarted run, goes
@@ -10,19 +10,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from metier.errors import MetierError
+from metier.errors import MetierError, StepError
 from metier.inference.transformers_engine import load_tokenizer
 from metier.records import Message, Question, record_from
 from metier.training import checkpoints
 from metier.training.course import History, Point, StepReport
 from metier.training.dev_exam import DevQuestion, dev_exam
-from metier.training.engine import Peers
+from metier.training.engine import Engine, Peers
 from metier.training.feed import Feed, Schedule, steps_in, tables_of, write_steps
 from metier.training.guard import best_point
 from metier.training.loop import Run, train
@@ -92,13 +93,22 @@ def work(
 ) -> None:
     """Trains in `folder`. A failure of ours is written into the result: it would fail again however often it is retried.
 
-    `feed`: where the steps come from, else the job's files; `tell`: called by the first worker.
+    Where other workers wait for this one it is raised as well, for they would wait long; a worker that is started anew
+    finds the result and is done. `feed`: where the steps come from, else the job's files; `tell`: called by the first worker.
     """
+    if has_failed(folder):
+        return
     try:
         _work(folder, peers, device, feed or feed_of(folder), tell)
     except MetierError as error:
-        if peers.rank == 0:
-            _write_result(folder, {"error": type(error).__name__, "text": str(error)})
+        _write_result(folder, {"error": type(error).__name__, "text": str(error)})
+        if peers.world > 1:
+            raise
+
+
+def has_failed(folder: Path) -> bool:
+    """Whether the job ended with a failure of ours."""
+    return (folder / RESULT).exists() and "error" in json.loads((folder / RESULT).read_text(encoding="utf-8"))
 
 
 def _work(folder: Path, peers: Peers, device: str, feed: Feed, tell: Callable[[StepReport | Point], None]) -> None:
@@ -121,13 +131,22 @@ def _work(folder: Path, peers: Peers, device: str, feed: Feed, tell: Callable[[S
     rows, *sharing = steps_in(tables_of(folder / PROBES))
     if run.pieces.rows:
         refuse_mixed_rows(engine, run.pieces, rows)
-    if not shares_beginnings(engine, run.pieces, [pack for packs in sharing for pack in packs]):
+    if not _all(shares_beginnings(engine, run.pieces, [pack for packs in sharing for pack in packs]), engine):
         if peers.rank == 0:
             _write_result(folder, {"shares": False})
         return
     history = train(run)
     if peers.rank == 0:
         _finish(folder, run, tokenizer, history)
+
+
+def _all(said: bool, engine: Engine) -> bool:
+    """Whether every worker says so: what one alone decided would leave the others waiting."""
+    import torch
+
+    least = torch.tensor(float(said), device=engine.device)
+    engine.peers.least_(least)
+    return bool(least)
 
 
 def method_of(tree: Mapping[str, Any]) -> AnyMethod:
@@ -139,7 +158,11 @@ def method_of(tree: Mapping[str, Any]) -> AnyMethod:
 def _finish(folder: Path, run: Run, tokenizer: Any, history: History) -> None:
     """Saves the best checkpoint's weights as PEFT and vLLM load them: an adapter, or a whole model."""
     best = best_point(history.points)
-    state = checkpoints.complete(run.storage)[best.step]
+    state = checkpoints.complete(run.storage).get(best.step)
+    if state is None or state["identity"] != run.identity:
+        raise StepError(
+            f"training: checkpoint {best.step} is not in {run.storage.place}: does another run write there?"
+        )
     model, shapes = run.engine.model, run.engine.shapes()
     whole = not hasattr(model, "peft_config")
     dtype = base_dtype(run.engine.device)  # a whole model is served as a GPU serves it
@@ -161,6 +184,6 @@ def _finish(folder: Path, run: Run, tokenizer: Any, history: History) -> None:
 
 
 def _write_result(folder: Path, result: dict[str, Any]) -> None:
-    partial = folder / (RESULT + ".partial")
+    partial = folder / f"{RESULT}.{os.getpid()}.partial"  # several workers may fail at once
     partial.write_text(json.dumps(result), encoding="utf-8")
     partial.rename(folder / RESULT)

@@ -14,10 +14,11 @@ from tests.fixtures.tiny_model import make_tiny_model
 FIT = Fit(
     piece_tokens=4096, recomputed=0, layers=2, dense=True, optimiser="adamw", predicted_bytes=1000, tokens_per_second=9
 )
+ROOM = 10_000.0  # bytes
 
 
 def test_a_fit_that_holds_is_kept_with_what_was_measured():
-    found = confirmed(FIT, lambda fit: 950, lambda memory: pytest.fail("not asked for"))
+    found = confirmed(FIT, lambda fit: 950, lambda memory: pytest.fail("not asked for"), ROOM)
     assert found == dataclasses.replace(FIT, measured_bytes=950)
 
 
@@ -27,8 +28,20 @@ def test_a_fit_that_runs_out_of_memory_makes_way_for_smaller_ones():
             raise torch.OutOfMemoryError("no room")
         return fit.predicted_bytes
 
-    found = confirmed(FIT, step, lambda memory: dataclasses.replace(FIT, predicted_bytes=int(memory), recomputed=1))
+    found = confirmed(
+        FIT, step, lambda memory: dataclasses.replace(FIT, predicted_bytes=int(memory), recomputed=1), ROOM
+    )
     assert (found.measured_bytes, found.recomputed) == (810, 1)
+
+
+def test_a_step_that_would_have_no_room_for_the_moments_is_made_smaller():
+    found = confirmed(
+        FIT,
+        lambda fit: fit.predicted_bytes + 100,
+        lambda memory: dataclasses.replace(FIT, predicted_bytes=int(memory)),
+        room=1000,
+    )
+    assert (found.predicted_bytes, found.measured_bytes) == (900, 1000)
 
 
 def test_a_card_that_others_fill_ends_training_with_the_cause():
@@ -36,7 +49,7 @@ def test_a_card_that_others_fill_ends_training_with_the_cause():
         raise torch.OutOfMemoryError("no room")
 
     with pytest.raises(StepError, match=r"out of memory even in rows of 4096 tokens; something else may use the card"):
-        confirmed(FIT, step, lambda memory: FIT)
+        confirmed(FIT, step, lambda memory: FIT, ROOM)
 
 
 def test_the_first_layers_are_recomputed_and_can_be_fewer_again(tmp_path):

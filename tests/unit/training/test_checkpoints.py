@@ -113,7 +113,7 @@ def test_files_of_an_attempt_that_was_killed_are_never_mixed_in(storage):
 
 def test_only_the_newest_keeps_the_optimiser_and_what_may_be_best_its_weights(storage):
     for step in (1, 2, 3, 4):
-        save(storage, moved(), step, keep={2, 3, 4})
+        save(storage, moved(), step, keep=[2, 3, 4])
     assert list(checkpoints.complete(storage)) == [2, 3, 4]
     assert checkpoints.newest(storage)["step"] == 4
     kept = {name.rsplit("-", 4)[0] for name in storage.names() if "moments" in name}
@@ -150,7 +150,25 @@ def test_what_goes_wrong_with_writing_is_raised(storage, monkeypatch):
     monkeypatch.setattr(storage, "put", full)
     saver.save({"step": 1, "identity": IDENTITY}, [1])
     with pytest.raises(MachineError, match="no space"):
-        saver.close()
+        saver.finish()
+    saver.close()
+
+
+def test_what_another_worker_could_not_write_is_raised_here_too(storage):
+    saver = checkpoints.Saver(storage, moved(peers=Peers(0, 2, lambda tensor: tensor.add_(1))))
+    saver.save({"step": 1, "identity": IDENTITY}, [1])
+    with pytest.raises(MachineError, match="another worker could not write its part of a checkpoint"):
+        saver.finish()
+    saver.close()
+
+
+def test_what_may_be_best_stays_until_the_next_checkpoint_is_whole(storage):
+    """One of two workers writes step 2, which would make step 1 superfluous, and is killed before the other has."""
+    for rank in (0, 1):
+        save(storage, moved(peers=Peers(rank, 2, lambda t: t.fill_(7))), 1, keep=[1])
+    save(storage, moved(peers=Peers(0, 2, lambda t: t.fill_(7))), 2, keep=[2])
+    assert list(checkpoints.complete(storage)) == [1]
+    assert checkpoints.newest(storage)["step"] == 1
 
 
 def test_nothing_is_no_checkpoint(storage):

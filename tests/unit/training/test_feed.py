@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from metier.errors import StepError
 from metier.training.encoding import IGNORED, Example
 from metier.training.feed import STEPS_TOGETHER, Feed, scheduled, steps_in, tables_of, write_steps
 from metier.training.recipe import Recipe
@@ -92,3 +93,12 @@ def test_nothing_held_out_is_an_empty_table(tmp_path):
     path = tmp_path / "validation.arrow"
     write_steps(path, scheduled(examples(4), [], RECIPE, rows=False).held_out)
     assert list(Feed(lambda: (), lambda: tables_of(path)).validation()) == []
+
+
+def test_steps_that_come_twice_or_in_another_order_are_refused(tmp_path):
+    steps = [[pack] for pack in scheduled(examples(50), [], RECIPE, rows=False).epochs[0][0]] * 40
+    write_steps(tmp_path / "train.arrow", steps)
+    first, second, *rest = tables_of(tmp_path / "train.arrow")
+    for disordered in ([second, first, *rest], [first, first, second], [first, *rest]):
+        with pytest.raises(StepError, match=r"step \d+ of the data comes where step \d+ is due"):
+            list(steps_in(disordered))

@@ -99,3 +99,7 @@ def test_a_checkpoint_that_another_beats_in_everything_is_dropped():
     ]
     assert contenders(course) == [2, 4]
     assert contenders([Point(1, 1, 1.0), Point(2, 2, 1.0)]) == [2]
+
+
+def test_what_nothing_watches_is_never_stopped():
+    assert not should_stop([Point(step, step, 1.0) for step in range(1, 9)], patience=2)

@@ -156,20 +156,6 @@ def test_wandb_without_a_key_is_refused_before_training(tmp_path, monkeypatch):
         opened(["wandb"], tmp_path, WHO, Meter())
 
 
-def test_wandb_offline_writes_a_run_without_the_key(tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-    said: list[str] = []
-    tracking = opened(["wandb"], tmp_path, WHO, Meter(), said.append)
-    tell(tracking)
-    tracking.close(VERDICT)
-    assert said == []
-    (file,) = tmp_path.rglob("*.wandb")
-    assert b"train/loss" in file.read_bytes()
-    assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"k" * 40 in p.read_bytes()]
-
-
 def test_an_output_in_a_store_is_tracked_there_and_another_beside_itself():
     assert tracking_folder(Path("/s/train/0123"), "train") == Path("/s")
     assert tracking_folder(Path("/home/me/out"), "train") == Path("/home/me/out.tracking")

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from metier.errors import StepError
 from metier.training import checkpoints, worker
 from metier.training.course import Point, StepReport
 from metier.training.engine import Peers
@@ -136,6 +137,16 @@ def test_a_failure_of_ours_becomes_the_result(base, tmp_path):
     found = result(folder)
     assert found["error"] == "StepError"
     assert "lower train.learning_rate" in found["text"]
+
+
+def test_where_others_wait_a_failure_is_raised_too_and_known_when_started_anew(base, tmp_path):
+    folder = make_job(tmp_path / "job", base, learning_rate=1.0, epochs=40, max_grad_norm=1000, patience=0)
+    with pytest.raises(StepError):
+        worker.work(folder, Peers(1, 2), "cpu")
+    found = result(folder)
+    assert found["error"] == "StepError"
+    worker.work(folder, Peers(1, 2), "cpu")
+    assert result(folder) == found
 
 
 def test_an_adapter_is_all_that_a_checkpoint_holds(base, tmp_path):
