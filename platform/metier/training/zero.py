@@ -95,8 +95,8 @@ def _deepspeed(device: str) -> Any:
         import deepspeed
     except ImportError:
         raise InputError(
-            "resources.engine zero2 and zero3 need the package deepspeed, which is not installed here; install it, or set "
-            "resources.engine to fsdp2"
+            "resources.train.engine zero2 and zero3 need the package deepspeed, which is not installed here: "
+            "pip install 'metier[deepspeed]', or set resources.train.engine to fsdp2"
         ) from None
     deepspeed.ops.__compatible_ops__ = {}  # none is used; looking for them starts compilers, and one takes a minute
     deepspeed.init_distributed(verbose=False)
