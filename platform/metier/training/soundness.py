@@ -123,10 +123,13 @@ class Watch:
         return f"the loss rose from {spike.level:.2f} to {mean:.2f} at step {spike.step} and has not come back"
 
 
-def refuse_unsound_point(point: Point) -> None:
-    """Refuses a checkpoint whose validation loss is no number. Raises StepError."""
+def refuse_unsound_point(point: Point, checkpoint: int = 0) -> None:
+    """Refuses a checkpoint whose validation loss is no number. Raises StepError.
+
+    `checkpoint`: the step of the checkpoint before it, 0 where there is none.
+    """
     if point.val_loss is not None and not math.isfinite(point.val_loss):
-        raise _diverged(f"the validation loss is {point.val_loss}", point.step, 0)
+        raise _diverged(f"the validation loss is {point.val_loss}", point.step, checkpoint)
 
 
 def _diverged(what: str, step: float, checkpoint: int) -> StepError:
