@@ -2,7 +2,8 @@
 
 A trial is known by its settings. While it runs it is a folder, in which training keeps its checkpoints; when it has ended it
 is a file in that place, its outcome, so that no dying worker can write a checkpoint there any more. Tune's own state, from
-which a killed search goes on, lies beside them; what a trial came to is read from its file alone.
+which a killed search goes on, lies beside them; what a trial came to is read from its file alone. A search that begins anew
+draws its settings again, and those whose outcome is known are not trained again.
 
 TPE: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization. ASHA: Li et al. 2020, A System for Massively Parallel
 Hyperparameter Tuning.
@@ -25,10 +26,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from metier.errors import MetierError, StepError
+from metier.errors import InputError, MetierError, StepError
 from metier.execution.step import Progress
 from metier.records import record_id
-from metier.training.course import Point
+from metier.training.course import Point, StepReport
+from metier.training.soundness import DIVERGED
 from metier.training.space import Dimension, Value
 from metier.training.study import distribution
 from metier.training.trials import Outcome, State, objective
@@ -43,8 +45,9 @@ OBJECTIVE, CHECKPOINT = "objective", "checkpoint"
 REASON_CHARACTERS = 500
 
 Settings = Mapping[str, Value]
-TrainOnce = Callable[[Settings, Path, Callable[[Point], None]], None]
-"""Trains with some settings in a folder of its own, goes on from the checkpoints there, and tells each new one."""
+Told = StepReport | Point
+TrainOnce = Callable[[Settings, Path, Callable[[Told], None]], None]
+"""Trains with some settings in a folder of its own, goes on from the checkpoints there, and tells each new one, and the steps."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,12 @@ class Plan:
 def sweep(plan: Plan, folder: Path, train_once: TrainOnce, progress: Progress) -> list[Outcome]:
     """What each distinct trial came to, in no order. Goes on from what lies in `folder`, which all workers must see.
 
-    Raises StepError when no trial came to an end.
+    A trial that a machine let down in an earlier attempt is run anew. Raises StepError when no trial came to an end; a new
+    attempt then begins from nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if let_down := [place for place in _ended(folder) if not _outcome(place).lasting]:
+        _begin_anew(folder, let_down)
     finished = threading.Event()
     watcher = threading.Thread(target=_follow, args=(folder, plan.trials, progress, finished), daemon=True)
     watcher.start()
@@ -74,12 +80,21 @@ def sweep(plan: Plan, folder: Path, train_once: TrainOnce, progress: Progress) -
     finally:
         finished.set()
         watcher.join()
-    ended = [_outcome(place) for place in sorted(folder.glob("trial-*")) if place.is_file()]
+    places = _ended(folder)
+    ended = [_outcome(place) for place in places]
     failed = [one for one in ended if one.state == "failed"]
     if len(failed) == len(ended):
+        _begin_anew(folder, places)  # who mended the cause would find a search that is over
         why = failed[0].reason if failed else "none was started"
         raise StepError(f"tuning: all {len(ended)} trials failed, the first: {why}")
     return ended
+
+
+def _begin_anew(folder: Path, failed: Sequence[Path]) -> None:
+    """Forgets outcomes, and Tune's state, which holds these trials to be over."""
+    for place in failed:
+        place.unlink()
+    shutil.rmtree(folder / TUNE, ignore_errors=True)
 
 
 def _fit(plan: Plan, folder: Path, train_once: TrainOnce, progress: Progress) -> None:
@@ -156,13 +171,24 @@ def _ender(folder: Path) -> Any:
             _end(_place(folder, trial.config), trial.config, "pruned")
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            _end(_place(folder, trial.config), trial.config, "failed", f"its process died: {trial.get_error()}")
+            _end(
+                _place(folder, trial.config),
+                trial.config,
+                "failed",
+                f"its process died: {trial.get_error()}",
+                lasting=False,
+            )
 
     return Ender()
 
 
 def _place(folder: Path, settings: Settings) -> Path:
     return folder / f"trial-{record_id('trial', dict(settings))[:16]}"
+
+
+def _ended(folder: Path) -> list[Path]:
+    """The places of all trials that have ended."""
+    return [place for place in sorted(folder.glob("trial-*")) if place.is_file()]
 
 
 def _outcome(place: Path) -> Outcome:
@@ -196,21 +222,31 @@ def _objectives(settings: Settings, place: Path, train_once: TrainOnce) -> Itera
         yield from (objective(ended[: number + 1]) for number in range(len(ended)))
         return
     place.mkdir(exist_ok=True)
+    _drop_fragment(place)
     points, before = _told(place)
     yield from (objective(points[: number + 1]) for number in range(len(points)))
-    begun = time.monotonic()
+    begun, untold = time.monotonic(), False
     try:
-        for point in _points(partial(train_once, settings, place)):
+        for point, goes_on in _followed(_heard(partial(train_once, settings, place))):
             if points and point.step <= points[-1].step:  # training went on from a checkpoint before that one
                 continue
             points.append(point)
             with (place / POINTS).open("a", encoding="utf-8") as file:
                 line = {"point": dataclasses.asdict(point), "seconds": before + time.monotonic() - begun}
                 file.write(json.dumps(line) + "\n")
-            yield objective(points)
+            untold = not goes_on
+            if goes_on:
+                yield objective(points)
         _end(place, settings, "complete", seconds=before + time.monotonic() - begun)
     except Exception as error:
-        _end(place, settings, "failed", _words(error), before + time.monotonic() - begun)
+        _end(place, settings, "failed", _words(error), before + time.monotonic() - begun, lasting=_lasting(error))
+        return
+    if untold:  # only now: ASHA may stop a trial at any checkpoint it hears of, and this one is trained to its end
+        yield objective(points)
+
+
+def _lasting(error: Exception) -> bool:
+    return isinstance(error, InputError) or (isinstance(error, StepError) and str(error).startswith(DIVERGED))
 
 
 def _words(error: Exception) -> str:
@@ -218,9 +254,20 @@ def _words(error: Exception) -> str:
     return " ".join(text.split())[:REASON_CHARACTERS]
 
 
-def _points(train: Callable[[Callable[[Point], None]], None]) -> Iterator[Point]:
-    """Checkpoints as training tells them: it has a thread of its own, so it does not wait while Tune decides."""
-    told: queue.Queue[Point | BaseException | None] = queue.Queue()
+def _followed(told: Iterator[Told]) -> Iterator[tuple[Point, bool]]:
+    """Each checkpoint, once it is known whether training goes on from it."""
+    waiting: Point | None = None
+    for one in told:
+        if waiting:
+            yield waiting, True
+        waiting = one if isinstance(one, Point) else None
+    if waiting:
+        yield waiting, False
+
+
+def _heard(train: Callable[[Callable[[Told], None]], None]) -> Iterator[Told]:
+    """Steps and checkpoints as training tells them: it has a thread of its own, so it does not wait while Tune decides."""
+    told: queue.Queue[Told | BaseException | None] = queue.Queue()
 
     def work() -> None:
         try:
@@ -238,24 +285,44 @@ def _points(train: Callable[[Callable[[Point], None]], None]) -> Iterator[Point]
 
 def _told(place: Path) -> tuple[list[Point], float]:
     """What a trial that has not ended told so far, and the seconds that it took."""
-    points, seconds = [], 0.0
-    path = place / POINTS
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    rows = _rows(place)
+    return [Point(**row["point"]) for row in rows], rows[-1]["seconds"] if rows else 0.0
+
+
+def _rows(place: Path) -> list[dict[str, Any]]:
+    """The lines of a trial's points, up to one that a kill cut short or that is being written."""
+    rows, path = [], place / POINTS
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else ():
         try:
-            tree = json.loads(line)
-        except json.JSONDecodeError:  # a kill cut it short
+            row = json.loads(line)
+        except json.JSONDecodeError:
             break
-        points.append(Point(**tree["point"]))
-        seconds = tree["seconds"]
-    return points, seconds
+        if not line.endswith("\n"):
+            break
+        rows.append(row)
+    return rows
 
 
-def _end(place: Path, settings: Settings, state: State, reason: str = "", seconds: float | None = None) -> None:
+def _drop_fragment(place: Path) -> None:
+    """Leaves whole lines alone, for what is written next stands behind them."""
+    text, mended = "".join(json.dumps(row) + "\n" for row in _rows(place)), place / f"{POINTS}.partial"
+    mended.write_text(text, encoding="utf-8")
+    mended.replace(place / POINTS)
+
+
+def _end(
+    place: Path,
+    settings: Settings,
+    state: State,
+    reason: str = "",
+    seconds: float | None = None,
+    lasting: bool = True,
+) -> None:
     """Puts the outcome in the place of the trial's folder, checkpoints and all; does nothing where it has ended already."""
     if place.is_file():
         return
     points, spent = _told(place)
-    outcome = Outcome(dict(settings), state, points, round(spent if seconds is None else seconds, 1), reason)
+    outcome = Outcome(dict(settings), state, points, round(spent if seconds is None else seconds, 1), reason, lasting)
     written, gone = place.with_name(f".{place.name}.partial"), place.with_name(f".{place.name}.gone")
     written.write_text(json.dumps(outcome.as_json()), encoding="utf-8")
     while True:

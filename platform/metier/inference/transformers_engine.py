@@ -21,7 +21,7 @@ def load_tokenizer(model: str) -> Any:
     """The tokenizer of a local model folder. Raises InputError when it has no chat template."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     if not tokenizer.chat_template:
         raise InputError(f"model {model}: its tokenizer has no chat template; give an instruction-tuned model")
     return tokenizer
@@ -51,7 +51,9 @@ def open_transformers(model: str, config: TransformersEngine, device: str = "cpu
 
     tokenizer = load_tokenizer(model)
     dtype = getattr(torch, engine_dtype(config.dtype, gpus=0 if device == "cpu" else 1).replace("auto", "bfloat16"))
-    loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        model, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
     return TransformersGenerator(loaded.to(device).eval(), tokenizer, config.batch_rows)
 
 

@@ -16,7 +16,7 @@ from metier.config import StageConfig
 from metier.errors import InputError
 from metier.execution.step import Context, Input, Stage
 from metier.execution.tasks import Here, OnCluster, Tasks
-from metier.lineage.manifest import MANIFEST, Counts
+from metier.lineage.manifest import Counts
 from metier.models import ModelSource, resolve
 from metier.records import Question
 from metier.retrieval.embedding import EmbedderSource
@@ -50,14 +50,14 @@ def adapter_folder(location: str) -> Path:
 
 
 def training_of(adapter: Path) -> dict[str, Any]:
-    """The settings of the training that left this folder, from the manifest beside it; empty for an adapter from elsewhere.
+    """Method, seed and passages of the training that left this folder, from the verdict beside it; empty for an adapter
+    from elsewhere.
 
-    An adapter's own description does not tell whether it was trained beside weights in 4 bits.
+    An adapter's own description does not tell whether it was trained beside weights in 4 bits, and train's manifest does not
+    tell which settings a search replaced.
     """
-    manifest = adapter.parent / MANIFEST
-    if not manifest.exists():
-        return {}
-    found: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8")).get("config", {})
+    told = adapter.parent / train.VERDICT
+    found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
     return found
 
 
@@ -81,7 +81,7 @@ def run(context: Context[Config]) -> Counts:
         base=Path(base),
         adapter=adapter,
         output=context.output.path(MODEL),
-        method=trained.get("method", {}).get("method", ""),
+        method=trained.get("method", ""),
         onto=config.onto,
         questions=_questions(context, trained) if is_adapter(adapter) else (),
         max_tokens=config.max_tokens,
@@ -98,7 +98,7 @@ def run(context: Context[Config]) -> Counts:
 
 STAGE = Stage(
     name="merge",
-    revision=2,
+    revision=3,
     summary="Merges the adapter into its base, and examines what that cost.",
     config=Config,
     inputs={

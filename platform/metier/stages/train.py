@@ -269,7 +269,7 @@ def _write_outputs(
         _without_paths(context.output.path(worker.ADAPTER) / "adapter_config.json")
     (context.output.path(worker.ADAPTER) / "README.md").unlink(missing_ok=True)
     context.output.json(HISTORY, history.as_json())
-    tokens = sum(len(e.ids) for e in train)
+    tokens, config = sum(len(e.ids) for e in train), context.config
     summary = {
         "text": verdict(history, facts),
         "findings": [dataclasses.asdict(finding) for finding in findings(history, facts)],
@@ -280,6 +280,9 @@ def _write_outputs(
         "total": result["total"],
         "tokens_per_epoch": tokens,
         "fit": result["fit"],
+        "method": config.method.method,  # of the settings that tune may have replaced: the manifest has those given
+        "seed": config.seed,
+        "passages": config.passages,
     }
     context.output.json(VERDICT, summary)
     return str(summary["text"])
@@ -297,7 +300,7 @@ def _without_paths(file: Path) -> None:
 
 STAGE = Stage(
     name="train",
-    revision=5,
+    revision=6,
     summary="Trains an adapter (LoRA, QLoRA) or all weights on Ray Train, with a dev exam at each checkpoint.",
     config=Config,
     inputs={

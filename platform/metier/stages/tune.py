@@ -102,17 +102,14 @@ class _Trainer:
     questions: Sequence[DevQuestion]
     mixed: Path  # the blend as the file describes it
 
-    def __call__(self, settings: Mapping[str, Value], folder: Path, report: Callable[[Point], None]) -> None:
+    def __call__(
+        self, settings: Mapping[str, Value], folder: Path, report: Callable[[StepReport | Point], None]
+    ) -> None:
         state = newest(Storage(str(folder / train.CHECKPOINTS)))
         for point in History.from_json(state["history"]).points if state else ():  # a kill may have kept it untold
             report(point)
         config = with_settings(self.config.train, of_train(settings))
-
-        def hear(told: StepReport | Point) -> None:
-            if isinstance(told, Point):
-                report(told)
-
-        train.trained(self._task(settings, folder), config, self.resources, folder, hear)
+        train.trained(self._task(settings, folder), config, self.resources, folder, report)
 
     def _task(self, settings: Mapping[str, Value], folder: Path) -> train.Task:
         """Rows of the trial's own blend, and what all trials are measured by."""

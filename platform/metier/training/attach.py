@@ -28,7 +28,9 @@ def load_stored(folder: Path, device: str) -> tuple[Any, Any]:
     """
     from transformers import AutoModelForCausalLM
 
-    model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype="auto", use_safetensors=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        str(folder), dtype="auto", use_safetensors=True, trust_remote_code=False
+    )
     stored = model.dtype
     if device == "cpu":
         model.float()
@@ -40,7 +42,7 @@ def tokenizer_of(base: Path, adapter: Path) -> Any:
     from transformers import AutoTokenizer
 
     beside = (adapter / "tokenizer_config.json").exists()
-    return AutoTokenizer.from_pretrained(str(adapter if beside else base))
+    return AutoTokenizer.from_pretrained(str(adapter if beside else base), trust_remote_code=False)
 
 
 def attached(base: Path, adapter: Path, device: str, *, rounded: bool = False) -> tuple[Any, Any]:

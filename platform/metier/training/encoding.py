@@ -39,7 +39,8 @@ def end_tokens(folder: str, tokenizer: Any) -> frozenset[int]:
         file = Path(folder) / name
         if file.exists():
             named = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
-            return frozenset({*ends, *(named if isinstance(named, list) else [named])} - {None})
+            if named is not None:  # generation settings may leave it to the model's own
+                return frozenset({*ends, *(named if isinstance(named, list) else [named])} - {None})
     return frozenset(ends - {None})
 
 

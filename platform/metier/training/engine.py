@@ -5,7 +5,7 @@ The loop (loop.py) knows the protocol alone. `fsdp.py` and `zero.py` spread weig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from metier.training.model import trainable
 from metier.training.token_loss import loss_sum
 
+Optimiser = Callable[[Sequence[Any], str], Any]  # of weights on a device
 BUCKET = 64_000_000  # gradients that are summed over workers in one message: 256 MB
 
 
@@ -140,14 +141,11 @@ class Replicated:
         """See Engine."""
         import torch
 
-        keys: dict[str, list[str]] = {}
-        for full in saved:
-            key, name = full.split(":", 1)
-            keys.setdefault(name, []).append(key)
+        found = by_weight(saved)
         for name, weight in self._weights.items():
             with torch.no_grad():
                 weight.copy_(saved[f"weight:{name}"])
-            state = {key: saved[f"{key}:{name}"] for key in keys[name] if key != "weight"}
+            state = {key: saved[f"{key}:{name}"] for key in found[name] if key != "weight"}
             if state:
                 self._optimiser.state[weight] = {key: _placed(key, value, weight) for key, value in state.items()}
 
@@ -161,6 +159,15 @@ def float_of(weight: Any) -> Any:
     import torch
 
     return torch.float32 if weight.dtype.itemsize < 4 else weight.dtype
+
+
+def by_weight(saved: Iterable[str]) -> dict[str, list[str]]:
+    """What was saved of each weight, by its name: `exp_avg:NAME` is `exp_avg` of NAME."""
+    found: dict[str, list[str]] = {}
+    for full in saved:
+        key, name = full.split(":", 1)
+        found.setdefault(name, []).append(key)
+    return found
 
 
 def _placed(key: str, value: Any, weight: Any) -> Any:

@@ -7,7 +7,7 @@ at once: held whole until the step's last piece they would take what spreading s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,11 +16,9 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from metier.training.engine import Peers
+from metier.training.engine import Optimiser, Peers, by_weight
 from metier.training.model import AnyMethod, FullMethod, base_dtype, trainable
 from metier.training.spread import Places, Stored, TokenLoss, decoder_layers, hollow
-
-Optimiser = Callable[[Sequence[Any], str], Any]  # of weights on a device
 
 
 def open_fsdp(
@@ -156,14 +154,11 @@ class FullySharded:
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """See Engine."""
-        keys: dict[str, list[str]] = {}
-        for full in saved:
-            key, name = full.split(":", 1)
-            keys.setdefault(name, []).append(key)
+        found = by_weight(saved)
         for name, weight in self._weights.items():
             with torch.no_grad():
                 weight.to_local().copy_(_slice(saved[f"weight:{name}"], weight))
-            state = {key: saved[f"{key}:{name}"] for key in keys[name] if key != "weight"}
+            state = {key: saved[f"{key}:{name}"] for key in found[name] if key != "weight"}
             if state:
                 self._optimiser.state[weight] = {key: self._placed(key, value, weight) for key, value in state.items()}
 

@@ -86,7 +86,7 @@ def train(run: Run) -> History:
             check = step in marks  # what an evaluation breaks shows in the next step's gradient
             if check:
                 history.points.append(_evaluated(run, step, history))
-                refuse_unsound_point(history.points[-1])
+                refuse_unsound_point(history.points[-1], history.points[-2].step if len(history.points) > 1 else 0)
                 state = {"step": step, "identity": run.identity, "history": history.as_json()}
                 saver.save(state, keep=contenders(history.points))
                 run.tell(history.points[-1])
@@ -157,11 +157,11 @@ def _evaluated(run: Run, step: int, history: History) -> Point:
     val_loss = _validation_loss(run)
     dev = run.dev_exam(run.engine) if run.dev_exam else None
     run.engine.model.train()
-    recent = [loss for _, loss, _ in history.losses[-max(1, len(history.losses) // 10) :]]
+    recent = [StepLoss(*row) for row in history.losses[-max(1, len(history.losses) // 10) :]]
     return Point(
         step=step,
         epoch=round(step / run.steps[0], 3),
-        train_loss=sum(recent) / len(recent),
+        train_loss=sum(one.loss * one.labels for one in recent) / sum(one.labels for one in recent),
         val_loss=val_loss,
         dev_score=dev.score if dev else None,
         dev_error=dev.error if dev else None,

@@ -104,7 +104,11 @@ def load_base(folder: str, device: str, dtype: Any = None) -> Any:
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype or base_dtype(device), use_safetensors=True, attn_implementation="sdpa"
+        folder,
+        dtype=dtype or base_dtype(device),
+        use_safetensors=True,
+        attn_implementation="sdpa",
+        trust_remote_code=False,
     )
     model.config.use_cache = False
     return model.to(device)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from metier.errors import StepError
 from metier.training.course import Point, StepLoss
 
+DIVERGED = "training diverged"  # what the message of a divergence begins with
 ENOUGH_LABELS = 256  # of a pool: some 25 short answers, or a part of one step where batches are large
 FIRST, RECENT = 5, 10  # steps: so many are the beginning, so many are recent
 WORSE, MOST = 2.0, 0.9  # that share of recent steps at this many times the first loss is divergence
@@ -123,16 +124,19 @@ class Watch:
         return f"the loss rose from {spike.level:.2f} to {mean:.2f} at step {spike.step} and has not come back"
 
 
-def refuse_unsound_point(point: Point) -> None:
-    """Refuses a checkpoint whose validation loss is no number. Raises StepError."""
+def refuse_unsound_point(point: Point, checkpoint: int = 0) -> None:
+    """Refuses a checkpoint whose validation loss is no number. Raises StepError.
+
+    `checkpoint`: the step of the checkpoint before it, 0 where there is none.
+    """
     if point.val_loss is not None and not math.isfinite(point.val_loss):
-        raise _diverged(f"the validation loss is {point.val_loss}", point.step, 0)
+        raise _diverged(f"the validation loss is {point.val_loss}", point.step, checkpoint)
 
 
 def _diverged(what: str, step: float, checkpoint: int) -> StepError:
     sound = f" (checkpoint {checkpoint} is the last sound one)" if checkpoint else ""
     return StepError(
-        f"training diverged: {what} at step {step:.0f}; lower train.learning_rate or train.max_grad_norm, or raise "
+        f"{DIVERGED}: {what} at step {step:.0f}; lower train.learning_rate or train.max_grad_norm, or raise "
         f"train.warmup_share{sound}"
     )
 

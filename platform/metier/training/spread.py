@@ -39,7 +39,9 @@ def decoder_layers(model: Any) -> list[nn.Module]:
 
     found = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not found:
-        raise InputError(f"resources.engine: no decoder layers were found in a {type(model).__name__}; set it to ddp")
+        raise InputError(
+            f"resources.train.engine: no decoder layers were found in a {type(model).__name__}; set it to ddp"
+        )
     return found
 
 
@@ -52,10 +54,12 @@ def hollow(folder: str, method: AnyMethod, seed: int, dtype: Any) -> tuple[Any, 
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     config.use_cache = False
     with init_empty_weights(include_buffers=False):
-        model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
+        model: Any = AutoModelForCausalLM.from_config(
+            config, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
+        )
     model.tie_weights()
     if (Path(folder) / "generation_config.json").exists():
         model.generation_config = GenerationConfig.from_pretrained(folder)
@@ -97,7 +101,7 @@ class Stored:
         if name not in self._file_of:
             raise InputError(
                 f"{self._folder}: its files name the weights otherwise than transformers does ({name} is missing), so they "
-                "can't be spread as they are read: set resources.engine to ddp"
+                "can't be spread as they are read: set resources.train.engine to ddp"
             )
         return self._file(self._file_of[name]).get_slice(name)[start : start + rows]
 

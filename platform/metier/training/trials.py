@@ -20,13 +20,17 @@ State = Literal["complete", "pruned", "failed"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial came to: its settings, its checkpoints, and why it failed where it did."""
+    """What a trial came to: its settings, its checkpoints, and why it failed where it did.
+
+    `lasting`: it would fail the same once more, for its settings or its input are at fault, not a machine.
+    """
 
     settings: Mapping[str, Value]
     state: State
     points: Sequence[Point] = ()
     seconds: float = 0.0
     reason: str = ""
+    lasting: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """JSON-able."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
 from metier.errors import InputError
-from metier.training.engine import Peers
+from metier.training.engine import Optimiser, Peers, by_weight
 from metier.training.model import AnyMethod, FullMethod, base_dtype, load_base, trainable, with_adapter
 from metier.training.spread import Places, Stored, TokenLoss, decoder_layers, hollow
 
-Optimiser = Callable[[Sequence[Any], str], Any]  # of weights on a device
 CLOCK = "step"  # the counter in AdamW's state; all weights share it here
 
 
@@ -95,8 +94,8 @@ def _deepspeed(device: str) -> Any:
         import deepspeed
     except ImportError:
         raise InputError(
-            "resources.engine zero2 and zero3 need the package deepspeed, which is not installed here; install it, or set "
-            "resources.engine to fsdp2"
+            "resources.train.engine zero2 and zero3 need the package deepspeed, which is not installed here: "
+            "pip install 'metier[deepspeed]', or set resources.train.engine to fsdp2"
         ) from None
     deepspeed.ops.__compatible_ops__ = {}  # none is used; looking for them starts compilers, and one takes a minute
     deepspeed.init_distributed(verbose=False)
@@ -183,15 +182,12 @@ class Zero:
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """See Engine."""
-        keys: dict[str, list[str]] = {}
-        for full in saved:
-            key, name = full.split(":", 1)
-            keys.setdefault(name, []).append(key)
+        found = by_weight(saved)
         put = self._put_part if self._stage == 3 else self._put_whole
-        if not self._engine.optimizer.optimizer.state and any(set(found) - {"weight"} for found in keys.values()):
+        if not self._engine.optimizer.optimizer.state and any(set(keys) - {"weight"} for keys in found.values()):
             self._make_state()
         for name, weight in self._weights.items():
-            for key in keys[name]:
+            for key in found[name]:
                 if key == CLOCK:
                     for state in self._engine.optimizer.optimizer.state.values():
                         state[key] = saved[f"{key}:{name}"].clone()

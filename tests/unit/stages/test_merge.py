@@ -42,12 +42,14 @@ def test_the_adapter_may_be_trains_output_or_a_plain_folder(base, adapter, tmp_p
 
 
 def test_the_dev_half_is_sat_before_and_after_as_training_sat_it(base, adapter, tmp_path):
-    trained = {"method": {"method": "qlora"}, "seed": 3, "passages": 3}
-    (adapter / "manifest.json").write_text(json.dumps({"stage": "train", "config": trained}))
+    given = {"method": {"method": "lora"}, "seed": 4, "passages": 3}  # and tune's winner replaced them
+    (adapter / "manifest.json").write_text(json.dumps({"stage": "train", "config": given}))
+    (adapter / "verdict.json").write_text(json.dumps({"text": "", "method": "qlora", "seed": 3, "passages": 3}))
     asked = [*tiny_questions(3), *tiny_questions(5, "final")]
     given = {"adapter": PathSource(str(adapter)), "base": ModelSource(str(base)), "questions": asked}
     made = run_alone(merge.STAGE, merge.Config(max_tokens=4), tmp_path, **given)
-    (adapter / "manifest.json").unlink()
+    for name in ("manifest.json", "verdict.json"):
+        (adapter / name).unlink()
     told = made.json("merge.json")
     assert told["method"] == "qlora"
     assert [(row["form"], row["questions"]) for row in told["exam"]] == [

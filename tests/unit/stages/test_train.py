@@ -200,10 +200,12 @@ def test_turns_that_no_template_can_write_are_rejected(base):
 
 
 def test_what_a_search_found_is_what_is_trained(base, tmp_path, ray_cluster):
-    (tmp_path / WINNER).write_text('{"settings": {"epochs": 1, "method.rank": 2, "blend.seed": 1}}')
+    (tmp_path / WINNER).write_text('{"settings": {"epochs": 1, "method.rank": 2, "seed": 5, "blend.seed": 1}}')
     made = run(tmp_path, base, tiny_dialogues(4), [], settings=PathSource(str(tmp_path)))
     assert made.json("adapter/adapter_config.json")["r"] == 2
     assert made.json("history.json")["points"][-1]["epoch"] == 1
+    verdict = made.json("verdict.json")
+    assert (verdict["method"], verdict["seed"], verdict["passages"]) == ("lora", 5, 3)
 
 
 def test_what_was_found_for_another_method_is_refused_before_anything_starts(base, tmp_path):

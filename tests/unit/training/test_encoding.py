@@ -211,6 +211,12 @@ def test_a_turn_may_end_with_another_token_than_a_text(folder, tokenizers, chang
         assert example == encode(TWO_TURNS, tokenizers["llama3"])
 
 
+def test_generation_settings_that_name_no_end_leave_it_to_the_models(tokenizer, tmp_path):
+    (tmp_path / "generation_config.json").write_text(json.dumps({"max_length": 9}))
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": 7}))
+    assert end_tokens(str(tmp_path), tokenizer) == {tokenizer.eos_token_id, 7}
+
+
 def test_only_the_first_end_token_behind_an_answer_is_learnt(changed):
     twice = changed(CHAT_TEMPLATE.replace("<|im_end|>", "<|im_end|><|endoftext|>"))
     example = encode(dataclasses.replace(TWO_TURNS, id=""), twice, (0, 2))

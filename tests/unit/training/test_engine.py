@@ -85,3 +85,8 @@ def test_counters_that_are_plain_numbers_come_back_as_such():
     counters = [state["step"] for state in other._optimiser.state.values()]
     assert counters == [7, 7, 7]
     assert {type(counter) for counter in counters} == {int}
+
+
+def test_what_was_saved_is_grouped_by_its_weight():
+    saved = ["weight:a.b", "exp_avg:a.b", "weight:c:d"]
+    assert engine_module.by_weight(saved) == {"a.b": ["weight", "exp_avg"], "c:d": ["weight"]}

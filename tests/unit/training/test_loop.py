@@ -115,6 +115,10 @@ def test_rows_without_padding_train_as_padded_ones_do(started):
 
 def test_training_lowers_both_losses(started):
     history = train(started(RECIPE.model_copy(update={"epochs": 6})))
+    recent = history.losses[-(len(history.losses) // 10) :]
+    assert len({labels for _, _, labels in recent}) > 1
+    of_a_token = sum(loss * labels for _, loss, labels in recent) / sum(labels for _, _, labels in recent)
+    assert history.points[-1].train_loss == pytest.approx(of_a_token, rel=1e-12)
     assert history.points[-1].val_loss < history.points[0].val_loss
     assert history.losses[-1][1] < history.losses[0][1]
 

@@ -89,6 +89,8 @@ def test_a_validation_loss_that_is_no_number_is_refused():
     refuse_unsound_point(Point(10, 1.0, 1.0))
     with pytest.raises(StepError, match="the validation loss is nan at step 10"):
         refuse_unsound_point(Point(10, 1.0, 1.0, math.nan))
+    with pytest.raises(StepError, match=r"\(checkpoint 5 is the last sound one\)"):
+        refuse_unsound_point(Point(10, 1.0, 1.0, math.nan), checkpoint=5)
 
 
 @pytest.mark.parametrize("step", [1, 20, 22])

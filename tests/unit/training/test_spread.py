@@ -54,7 +54,7 @@ def test_files_with_other_names_are_refused(folder, tmp_path):
     save_file({f"other.{name}": weight for name, weight in weights.items()}, tmp_path / SINGLE)
     with (
         Stored(str(tmp_path)) as stored,
-        pytest.raises(InputError, match=r"model\.norm\.weight is missing.*set resources"),
+        pytest.raises(InputError, match=r"model\.norm\.weight is missing.*set resources\.train\.engine to ddp"),
     ):
         stored.part("model.norm.weight", 0, 1)
 
