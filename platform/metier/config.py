@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -29,8 +28,9 @@ def is_url(folder: str) -> bool:
 
 def refuse_credentials(folder: str) -> str:
     """The folder, unless it is a URL that names a user, a key or a password: ValueError."""
-    user, at, _ = urlsplit(folder).netloc.rpartition("@") if is_url(folder) else ("", "", "")
-    if at and user != "anonymous":  # which is how gs:// spells a public bucket
+    user, at, _ = folder.partition("://")[2].rpartition("@")
+    in_key = "/" in user and ":" not in user  # an object's name may hold an @; USER:PASSWORD@ may hold slashes
+    if is_url(folder) and at and user != "anonymous" and not in_key:  # which is how gs:// spells a public bucket
         raise ValueError("a URL names no key and no user: credentials come from the environment")
     return folder
 
@@ -87,9 +87,11 @@ class TrainResources(Resources):
     @field_validator("checkpoints")
     @classmethod
     def _no_secret(cls, value: str) -> str:
-        if "://" in value and (not is_url(value) or "?" in value):
+        refuse_credentials(value)
+        plain = is_url(value) and not set("?#@\0") & set(value) and value.partition("://")[2].strip("/")
+        if not plain and (":/" in value or "\0" in value):
             raise ValueError("a folder, or a plain s3://BUCKET/PATH or gs://BUCKET/PATH")
-        return refuse_credentials(value)
+        return value
 
     def anchored(self, base: Path) -> Self:
         """With the checkpoints' path seen from `base`; a URL is the same from everywhere."""

@@ -6,6 +6,7 @@ A key that does not exist is refused with the nearest one that does; every messa
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -219,12 +220,18 @@ def explained(error: ValidationError, model: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
         known = _keys_at(model, fault["loc"][:-1])
         return f"{place}: unknown key; {_nearest([str(fault['loc'][-1])], known) or 'known keys: ' + ', '.join(known)}"
+    if fault["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        name = place.rpartition(".")[2]
+        tags = fault.get("ctx", {}).get("expected_tags") or ""
+        known = f"; one of {tags}" if tags else ""
+        return f"{place}: is a mapping that names its kind, as `{name}: {{{name}: ...}}`{known}"
     if fault["type"] == "missing":
         return f"{place}: this key is needed"
     if fault["type"] == "value_error":  # a rule of ours, which says it all
         return f"{place}: {fault['ctx']['error']}" if place else str(fault["ctx"]["error"])
     secret = isinstance(fault["input"], dict) or any(word in place for word in SECRETIVE)
-    text = f"{place}: {fault['msg']}" + ("" if secret else f" (given: {str(fault['input'])[:60]!r})")
+    given = re.sub(r"(:/+)\S*@", r"\1***@", str(fault["input"]))  # a URL may name a key
+    text = f"{place}: {fault['msg']}" + ("" if secret else f" (given: {given[:60]!r})")
     if isinstance(fault["input"], dict):  # no member of a union knows this mapping
         return " ".join([text, _nearest(list(map(str, fault["input"])), _keys_at(model, fault["loc"]))]).strip()
     return text

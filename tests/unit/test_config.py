@@ -7,7 +7,7 @@ import json
 import pytest
 from pydantic import Field, ValidationError
 
-from metier.config import Resources, StageConfig
+from metier.config import Resources, StageConfig, is_url, refuse_credentials
 
 
 class Inner(StageConfig):
@@ -63,3 +63,21 @@ def test_resources_have_bounds(given):
 
 def test_resources_have_no_identity():
     assert not hasattr(Resources(), "identity")
+
+
+def test_a_url_is_told_from_a_path():
+    assert is_url("s3://bucket/x")
+    assert is_url("gs://bucket")
+    assert not is_url("s3/x")
+    assert not is_url("C://x")
+
+
+@pytest.mark.parametrize("folder", ["s3://KEY:SECRET@bucket/x", "s3://KEY:SEC/RET@bucket/x", "gs://user@bucket/x"])
+def test_a_key_in_a_url_is_refused(folder):
+    with pytest.raises(ValueError, match="names no key and no user"):
+        refuse_credentials(folder)
+
+
+@pytest.mark.parametrize("folder", ["gs://anonymous@bucket/x", "s3://bucket/a@b", "folder/a@b"])
+def test_what_only_looks_like_a_key_is_let_through(folder):
+    assert refuse_credentials(folder) == folder

@@ -144,6 +144,18 @@ def test_checkpoints_lie_beside_the_file_or_where_a_url_says(read):
             "resources: {train: {checkpoints: 's3://me:hunter2@bucket/run'}}",
             "resources.train.checkpoints: a URL names no key and no user: credentials come from the environment",
         ),
+        (
+            "resources: {train: {checkpoints: 's3://me:hun/ter2@bucket/run'}}",
+            "resources.train.checkpoints: a URL names no key and no user: credentials come from the environment",
+        ),
+        ("resources: {train: {checkpoints: 's3:/me:hunter2@bucket'}}", "a folder, or a plain s3://BUCKET/PATH"),
+        ("resources: {train: {track: ['s3://me:hunter2@bucket']}}", "(given: 's3://***@bucket')"),
+        (
+            "stages: {train: {method: lora}}",
+            "stages.train.method: is a mapping that names its kind, as `method: {method: ...}`",
+        ),
+        ("stages: {train: {method: {method: lorra}}}", "one of 'lora', 'qlora', 'full'"),
+        ("stages: {train: {seed: 99999999999999999999}}", "stages.train.seed: Input should be less than"),
         ("resources: {train: {gpus: 8}}", "resources.train: gpus is 8: a worker trains on one GPU"),
         ("resources: {train: {gpus: 0.5, workers: 2}}", "workers of one training can't share a GPU"),
         (

@@ -219,6 +219,7 @@ def trained(
     )
     storage = Storage(job.checkpoints)
     refuse_foreign(storage, identity)
+    storage.refuse_unwritable()
     storage.sweep()
     worker.write_job(folder, job, schedule, task.questions)
     result = train_in(folder, on, hear)

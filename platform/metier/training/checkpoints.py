@@ -34,8 +34,20 @@ def complete(storage: Storage) -> dict[int, dict[str, Any]]:
     """The checkpoints whose weights are all there: their states by step, oldest first."""
     names = storage.names()
     found = sorted(int(m[1]) for m in map(FILE.fullmatch, names) if m and m[2] == STATE)
-    states = {step: json.loads(storage.text(f"{folder_of(step)}/{STATE}")) for step in found}
+    states = {step: _state(storage, step) for step in found}
     return {step: state for step, state in states.items() if names.issuperset(_files(step, state, WEIGHTS))}
+
+
+def _state(storage: Storage, step: int) -> dict[str, Any]:
+    """A checkpoint's state. Raises InputError where the file is not one of ours."""
+    name = f"{folder_of(step)}/{STATE}"
+    try:
+        state: dict[str, Any] = json.loads(storage.text(name))
+        if not {"step", "identity", "history", "writers", "keep"} <= set(state):
+            raise ValueError
+    except ValueError:
+        raise InputError(f"{storage.place}/{name} is no state of a checkpoint: remove the folder it lies in") from None
+    return state
 
 
 def newest(storage: Storage) -> dict[str, Any] | None:

@@ -100,7 +100,9 @@ def quantise(job: dict[str, Any]) -> None:
     torch.manual_seed(job["seed"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model: Any = AutoModelForCausalLM.from_pretrained(job["model"], dtype=dtype, use_safetensors=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        job["model"], dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
     model = model.to(device)
     tied = model.config.tie_word_embeddings
     layers = linear_layers(model)
@@ -109,7 +111,7 @@ def quantise(job: dict[str, Any]) -> None:
     data = {"dataset": batches(job["rows"]), "num_calibration_samples": len(job["rows"])} if group_size else {}
     oneshot(
         model=model,
-        processor=AutoTokenizer.from_pretrained(job["model"]),
+        processor=AutoTokenizer.from_pretrained(job["model"], trust_remote_code=False),
         recipe=recipe_of(job["format"], group_size),
         tie_word_embeddings=tied,
         **data,

@@ -43,7 +43,7 @@ class Recipe(StageConfig):
     """Stop after so many checkpoints without a better dev score or validation loss; 0: never."""
     precision: Precision = "auto"
     """Number format of the arithmetic; auto: bfloat16 on a GPU, float32 on a CPU, where it is the faster one."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**31)
     """Another seed shuffles and initialises differently."""
 
     def packs_rows(self, device: str) -> bool:

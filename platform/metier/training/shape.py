@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metier.errors import InputError
+
 HALF, WHOLE = 2, 4  # bytes of a bfloat16 and of a float32
 
 
@@ -47,6 +49,10 @@ class Shape:
             )
         except KeyError:
             return None
+        except (TypeError, ValueError, ArithmeticError):
+            raise InputError(
+                "the base's config.json holds sizes that are no numbers, or none: fetch it again"
+            ) from None
 
     @property
     def layer(self) -> int:

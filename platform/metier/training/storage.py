@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from metier.errors import MachineError
 
 WRITING = ".writing-"  # begins the folder of files that are not whole yet
+TRIAL = "trial"
 
 
 class Storage:
@@ -36,6 +37,13 @@ class Storage:
                 Path(self._root).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=WRITING, dir=self._root if self._local else None) as folder:
             yield Path(folder)
+
+    def refuse_unwritable(self) -> None:
+        """Writes and removes a small file. Raises MachineError."""
+        with self.scratch() as scratch:
+            (scratch / TRIAL).touch()
+            self.put(TRIAL, scratch / TRIAL)
+        self.remove(TRIAL)
 
     def sweep(self) -> None:
         """Removes what a killed process was writing. For when nobody writes."""
@@ -97,12 +105,13 @@ class Storage:
 
     def text(self, name: str) -> str:
         """A small file's text."""
-        with self._files.open_input_stream(self._path(name)) as stream:
+        with self._explained("can't be read"), self._files.open_input_stream(self._path(name)) as stream:
             return str(stream.read().decode("utf-8"))
 
     def remove(self, name: str) -> None:
         """Removes a file."""
-        self._files.delete_file(self._path(name))
+        with self._explained("can't be written to"):
+            self._files.delete_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metier.errors import InputError
-from metier.lineage.folder import entries, file_or_entries, has_credentials, is_url, opened, size_of
+from metier.lineage.folder import entries, file_or_entries, opened, size_of
 from tests.fixtures.object_store import object_store, put
 
 FILES = {
@@ -98,18 +98,6 @@ def test_an_object_that_is_gone_raises_what_a_missing_file_raises(bucket, tmp_pa
     for place in (f"{bucket}/gone.md", str(tmp_path / "gone.md")):
         with pytest.raises(FileNotFoundError):
             opened(place)
-
-
-def test_a_url_is_told_from_a_path_and_a_key_in_it_is_seen():
-    assert is_url("s3://bucket/x")
-    assert is_url("gs://bucket")
-    assert not is_url("s3/x")
-    assert not is_url("C://x")
-    assert has_credentials("s3://KEY:SECRET@bucket/x")
-    assert has_credentials("gs://user@bucket/x")
-    assert not has_credentials("gs://anonymous@bucket/x")
-    assert not has_credentials("s3://bucket/a@b")
-    assert not has_credentials("folder/a@b")
 
 
 def test_gs_is_googles_store():

@@ -74,9 +74,17 @@ def test_a_checkpoint_lies_in_a_bucket_as_it_lies_here(bucket):
     storage = Storage(f"{bucket}/run")
     for step in (1, 2):
         saver = checkpoints.Saver(storage, engine)
-        saver.save({"step": step, "identity": {}}, [1])
+        saver.save({"step": step, "identity": {}, "history": {}}, [1])
         saver.close()
     assert list(checkpoints.complete(storage)) == [1, 2]
     other = Replicated(torch.nn.Linear(3, 2), torch.optim.AdamW([torch.zeros(1)]), "cpu", Peers())
     checkpoints.restore(storage, checkpoints.newest(storage), other)
     assert all(torch.equal(a, b) for a, b in zip(other.model.parameters(), model.parameters(), strict=True))
+
+
+def test_a_place_that_can_not_be_written_to_is_known_before_anything_is(storage, tmp_path):
+    storage.refuse_unwritable()
+    assert storage.names() == set()
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match="can't be written to"):
+        Storage(str(tmp_path / "file" / "sub")).refuse_unwritable()
