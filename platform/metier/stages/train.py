@@ -231,7 +231,7 @@ def trained(
 
 @contextlib.contextmanager
 def _tracking(context: Context[Config], base: str) -> Iterator[Tracking]:
-    """Where the course is written; a training that fails is told so there too."""
+    """Where the course is written; a training that fails or is killed is told so there too."""
     config, on = context.config, context.resources
     assert isinstance(on, TrainResources)
     shape, folder = Shape.of(base), context.output.folder.absolute()
@@ -242,8 +242,8 @@ def _tracking(context: Context[Config], base: str) -> Iterator[Tracking]:
     tracking = opened(on.track, tracking_folder(folder, context.step), identity, meter)
     try:
         yield tracking
-    except BaseException:
-        tracking.close("")
+    except BaseException as error:
+        tracking.close("", killed=not isinstance(error, Exception))
         raise
 
 

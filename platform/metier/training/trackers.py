@@ -15,6 +15,7 @@ EXPERIMENT = "metier"  # the project in W&B, and before the step's name in MLflo
 FLUSH_STEPS = 20  # a transaction for each step would cost more than small steps
 LONGEST = 5000  # characters of a tag's value in MLflow
 KEY = "WANDB_API_KEY"
+OPEN = ("RUNNING", "KILLED")  # a run that ended so is gone on with; SIGKILL leaves it running
 OFFLINE = ("offline", "disabled", "dryrun")
 
 
@@ -27,14 +28,14 @@ class Mlflow:
         folder.mkdir(parents=True, exist_ok=True)
         self._client = mlflow_client(folder)
         experiment = self._experiment(folder, f"{EXPERIMENT}/{identity.step}")
-        same = f"tags.key = '{identity.key}' and attributes.status = 'RUNNING'"
-        found = self._client.search_runs([experiment], same)
+        known = self._client.search_runs([experiment], f"tags.key = '{identity.key}'")  # the newest first
         self._waiting: list[Any] = []
         self._steps: set[int] = set()
-        self.done = 0  # the last step that an earlier attempt wrote
-        if found:
-            self._run = found[0].info.run_id
-            self.done = max([0, *(m.step for m in self._client.get_metric_history(self._run, "train/loss"))])
+        self._last_step = self._last_point = 0  # that an earlier attempt wrote
+        if found := [run.info.run_id for run in known if run.info.status in OPEN]:
+            self._run = found[0]
+            self._client.update_run(self._run, status="RUNNING")
+            self._last_step, self._last_point = (self._last(name) for name in ("train/loss", "checkpoint/train_loss"))
             return
         tags = {name: value[:LONGEST] for name, value in ({"key": identity.key} | identity.tags).items()}
         self._run = self._client.create_run(experiment, tags=tags, run_name=identity.key[:12]).info.run_id
@@ -47,14 +48,20 @@ class Mlflow:
         place = (folder / "mlflow-artifacts").absolute().as_uri()  # MLflow's own choice is the working directory
         return str(self._client.create_experiment(name, artifact_location=place))
 
+    def _last(self, name: str) -> int:
+        return max([0, *(metric.step for metric in self._client.get_metric_history(self._run, name))])
+
     def numbers(self, step: int, numbers: Numbers) -> None:
         """Writes when enough steps are together, and at each checkpoint."""
         from mlflow.entities import Metric
 
+        of_point = any(name.startswith("checkpoint/") for name in numbers)
+        if step <= (self._last_point if of_point else self._last_step):
+            return
         now = int(time.time() * 1000)
         self._waiting += [Metric(name, value, now, step) for name, value in numbers.items()]
         self._steps.add(step)
-        if len(self._steps) >= FLUSH_STEPS or any(name.startswith("checkpoint/") for name in numbers):
+        if len(self._steps) >= FLUSH_STEPS or of_point:
             self._flush()
 
     def _flush(self) -> None:
@@ -62,12 +69,12 @@ class Mlflow:
         for start in range(0, len(waiting), 1000):  # MLflow takes no more at once
             self._client.log_batch(self._run, metrics=waiting[start : start + 1000])
 
-    def close(self, verdict: str) -> None:
-        """Ends the run: finished with a verdict, failed without one."""
+    def close(self, verdict: str, killed: bool = False) -> None:
+        """Ends the run: finished with a verdict, failed or killed without one."""
         self._flush()
         if verdict:
             self._client.set_tag(self._run, "mlflow.note.content", verdict[:LONGEST])
-        self._client.set_terminated(self._run, "FINISHED" if verdict else "FAILED")
+        self._client.set_terminated(self._run, "FINISHED" if verdict else "KILLED" if killed else "FAILED")
 
 
 def _params(identity: Identity) -> list[Any]:
@@ -77,34 +84,51 @@ def _params(identity: Identity) -> list[Any]:
 
 
 class TensorBoard:
-    """Event files in `tensorboard/<step>/<key>`: `tensorboard --logdir STORE/tensorboard` shows all runs together."""
+    """Event files in `tensorboard/<step>/<key>`: `tensorboard --logdir STORE/tensorboard` shows all runs together.
+
+    Each attempt has a file of its own. It begins where training does, and says that what earlier files hold of that step
+    and those behind it is void: TensorBoard then shows each step once.
+    """
 
     def __init__(self, folder: Path, identity: Identity) -> None:
-        refuse_missing("tensorboardX", "tensorboard")
-        from tensorboardX import SummaryWriter
+        refuse_missing("tensorboardX", "tensorboard", "tensorboardX")  # Ray Tune brings it
+        self._folder = folder / "tensorboard" / identity.step / identity.key
+        self._settings = flat({"key": identity.key} | identity.settings | identity.tags)
+        self._writer: Any = None
 
-        self._writer = SummaryWriter(str(folder / "tensorboard" / identity.step / identity.key))
-        told = flat({"key": identity.key} | identity.settings | identity.tags)
-        self._writer.add_text("settings", "\n".join(f"    {name}: {value}" for name, value in told.items()))
+    def _opened(self, first: int | None) -> Any:
+        """The file. `first`: the first step of this attempt; None where it has none."""
+        if self._writer is None:
+            from tensorboardX import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._folder), purge_step=first)
+            told = "\n".join(f"    {name}: {value}" for name, value in self._settings.items())
+            self._writer.add_text("settings", told)
+        return self._writer
 
     def numbers(self, step: int, numbers: Numbers) -> None:
         """Writes them."""
         for name, value in numbers.items():
-            self._writer.add_scalar(name, value, step)
+            self._opened(step).add_scalar(name, value, step)
 
-    def close(self, verdict: str) -> None:
+    def close(self, verdict: str, killed: bool = False) -> None:
         """Writes the verdict and closes the file."""
-        self._writer.add_text("verdict", verdict or "training failed")
-        self._writer.close()
+        writer = self._opened(None)
+        writer.add_text("verdict", verdict or f"training {'was killed' if killed else 'failed'}")
+        writer.close()
 
 
 class Wandb:
-    """A run in the project `metier`; its key comes from the environment or the netrc file, WANDB_MODE is respected."""
+    """A run in the project `metier`; its key comes from the environment or the netrc file, WANDB_MODE is respected.
+
+    A run that is gone on with tells which step was its last, and nothing up to there is written again. Offline it can't be
+    asked: an attempt that goes on then writes steps anew which the one before it wrote behind its last checkpoint.
+    """
 
     def __init__(self, folder: Path, identity: Identity) -> None:
-        refuse_missing("wandb", "wandb")
+        refuse_missing("wandb", "wandb", "'metier[wandb]'")
         if os.environ.get("WANDB_MODE") not in OFFLINE and not _has_key():
-            raise InputError(f"train.track wandb: there is no key: set {KEY}, or WANDB_MODE=offline")
+            raise InputError(f"resources.train.track wandb: there is no key: set {KEY}, or WANDB_MODE=offline")
         import wandb
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,13 +144,16 @@ class Wandb:
                 settings=wandb.Settings(console="off", silent=True, save_code=False, disable_git=True),
             )
         except wandb.errors.Error as error:
-            raise InputError(f"train.track wandb: {' '.join(str(error).split())[:200]}") from None
+            raise InputError(f"resources.train.track wandb: {' '.join(str(error).split())[:200]}") from None
+        self._last = int(self._run.summary.get("step") or 0)  # of an earlier attempt
 
     def numbers(self, step: int, numbers: Numbers) -> None:
         """Writes them. W&B's own step may not go back, so ours is a number like the others."""
-        self._run.log({**numbers, "step": step})
+        of_point = any(name.startswith("checkpoint/") for name in numbers)
+        if step > self._last or (of_point and step == self._last):  # the kill came while that point was taken
+            self._run.log({**numbers, "step": step})
 
-    def close(self, verdict: str) -> None:
+    def close(self, verdict: str, killed: bool = False) -> None:
         """Ends the run; without a verdict as a failed one."""
         if verdict:
             self._run.summary["verdict"] = verdict

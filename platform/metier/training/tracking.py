@@ -1,7 +1,9 @@
 """Where the course of training is written while it goes on: MLflow, TensorBoard, Weights & Biases. All in the driver.
 
 What can't be tracked is refused before training (`opened`). A tracker that fails later, by a network that is gone, is said in
-one line and left: no training ends for a curve. A step that a restarted worker tells again is written once.
+one line and left: no training ends for a curve. A step that a restarted worker tells again is written once in an attempt. What
+an earlier attempt wrote behind the checkpoint that training goes on from is each tracker's own to leave out: a place that
+can be read is asked which step was last, and TensorBoard is told from which step on the old curve is void.
 """
 
 from __future__ import annotations
@@ -35,20 +37,20 @@ class Tracker(Protocol):
     """One place where a course is written."""
 
     def numbers(self, step: int, numbers: Numbers) -> None:
-        """Takes in what was measured at a step."""
+        """Takes in what was measured at a step; leaves out what an earlier attempt wrote."""
         ...
 
-    def close(self, verdict: str) -> None:
-        """Ends the run; an empty verdict: training failed."""
+    def close(self, verdict: str, killed: bool = False) -> None:
+        """Ends the run; an empty verdict: training failed, or was killed from outside and may be gone on with."""
         ...
 
 
 class Tracking:
     """All places of one attempt at training."""
 
-    def __init__(self, trackers: dict[Sink, Tracker], meter: Meter, done: int, warn: Callable[[str], None]) -> None:
+    def __init__(self, trackers: dict[Sink, Tracker], meter: Meter, warn: Callable[[str], None]) -> None:
         self._trackers, self._meter, self._warn = dict(trackers), meter, warn
-        self._step = self._point = done  # the last that was written
+        self._step = self._point = 0  # the last that was told in this attempt
 
     def step(self, report: StepReport) -> Pace:
         """Writes a step, and gives the pace, for who shows it."""
@@ -64,9 +66,9 @@ class Tracking:
             self._point = point.step
             self._each(lambda tracker: tracker.numbers(point.step, of_point(point)))
 
-    def close(self, verdict: str) -> None:
-        """Ends the runs with the guard's words; without any where training failed."""
-        self._each(lambda tracker: tracker.close(verdict))
+    def close(self, verdict: str, killed: bool = False) -> None:
+        """Ends the runs with the guard's words; without any where training failed or was killed."""
+        self._each(lambda tracker: tracker.close(verdict, killed))
 
     def _each(self, tell: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self._trackers.items()):
@@ -94,8 +96,7 @@ def opened(
         "wandb": trackers.Wandb,
     }
     made: dict[Sink, Tracker] = {name: makers[name](folder, identity) for name in dict.fromkeys(sinks)}
-    mlflow = made.get("mlflow")
-    return Tracking(made, meter, mlflow.done if isinstance(mlflow, trackers.Mlflow) else 0, warn)
+    return Tracking(made, meter, warn)
 
 
 def tracking_folder(output: Path, step: str) -> Path:
@@ -130,9 +131,9 @@ def flat(settings: dict[str, Any], before: str = "") -> dict[str, str]:
     return found
 
 
-def refuse_missing(package: str, sink: Sink) -> None:
-    """Refuses a place whose library is not installed."""
+def refuse_missing(package: str, sink: Sink, install: str) -> None:
+    """Refuses a place whose library is not installed. `install`: what pip is given."""
     import importlib.util
 
     if importlib.util.find_spec(package) is None:
-        raise InputError(f"train.track {sink}: the package {package} is not installed: pip install 'metier[{sink}]'")
+        raise InputError(f"resources.train.track {sink}: the package {package} is not installed: pip install {install}")

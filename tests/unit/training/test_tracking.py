@@ -73,17 +73,20 @@ def test_mlflow_holds_every_step_and_checkpoint_beside_the_registry(store):
     assert run.info.artifact_uri.startswith((store / "mlflow-artifacts").as_uri())
 
 
-def test_tensorboard_holds_the_same_numbers(store):
+def events(file):
+    """The records of an event file, each between its length and its checksum."""
     from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.record_writer import masked_crc32c  # noqa: F401 (the format's own module: length, crc, data, crc)
 
-    (file,) = (store / "tensorboard" / "train" / WHO.key).iterdir()
-    data, seen, at = file.read_bytes(), {}, 0
+    data, at = file.read_bytes(), 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 8], "little")
-        event = Event.FromString(data[at + 12 : at + 12 + size])
-        seen |= {(v.tag, event.step): v.simple_value for v in event.summary.value}
+        yield Event.FromString(data[at + 12 : at + 12 + size])
         at += 16 + size
+
+
+def test_tensorboard_holds_the_same_numbers(store):
+    (file,) = (store / "tensorboard" / "train" / WHO.key).iterdir()
+    seen = {(v.tag, event.step): v.simple_value for event in events(file) for v in event.summary.value}
     assert [seen["train/loss", step] for step in range(1, 5)] == pytest.approx([2.0, 1.0, 2 / 3, 0.5])
     assert seen["checkpoint/val_loss", 4] == 1.5
 
@@ -104,10 +107,42 @@ def test_a_run_that_was_killed_is_gone_on_with_and_no_step_stands_twice(store):
     assert len([r for r in runs(store)[1] if r.data.tags["key"] == "fedcba"]) == 2
 
 
+def test_a_second_event_file_voids_what_the_first_holds_from_its_first_step_on(tmp_path):
+    files = []
+    for first in (1, 3):  # the second attempt goes on from the checkpoint at step 2
+        tracking = opened(["tensorboard"], tmp_path, WHO, Meter())
+        tell(tracking, first=first)
+        tell(tracking, first=3)  # a worker was restarted
+        tracking.close("")
+        (file,) = (tmp_path / "tensorboard" / "train" / WHO.key).iterdir()
+        files.append(file.rename(tmp_path / f"attempt-{first}"))  # their names tell seconds apart, no less
+    shown: list[int] = []
+    for event in (one for file in files for one in events(file)):
+        if event.session_log.status == 1:  # START: as TensorBoard reads it
+            shown = [step for step in shown if step < event.step]
+        shown += [event.step for value in event.summary.value if value.tag == "train/loss"]
+    assert shown == [1, 2, 3, 4]
+
+
 def test_training_that_failed_is_a_failed_run(store):
     tracking = opened(["mlflow"], store, dataclasses.replace(WHO, key="bad"), Meter())
     tracking.close("")
     assert [r.info.status for r in runs(store)[1] if r.data.tags["key"] == "bad"] == ["FAILED"]
+
+
+def test_a_run_that_the_user_ended_is_a_killed_one_and_is_gone_on_with(store):
+    who = dataclasses.replace(WHO, key="ended")
+    ended = opened(["mlflow"], store, who, Meter())
+    tell(ended, last=3)
+    ended.close("", killed=True)
+    assert [r.info.status for r in runs(store)[1] if r.data.tags["key"] == "ended"] == ["KILLED"]
+    again = opened(["mlflow"], store, who, Meter())
+    tell(again, first=3)
+    again.close(VERDICT)
+    client, found = runs(store)
+    (run,) = [r for r in found if r.data.tags["key"] == "ended"]
+    assert run.info.status == "FINISHED"
+    assert [m.step for m in client.get_metric_history(run.info.run_id, "train/loss")] == [1, 2, 3, 4]
 
 
 class Network:
@@ -123,14 +158,14 @@ class Network:
             raise ConnectionError("no route\nto host")
         self.told.append(step)
 
-    def close(self, verdict):
+    def close(self, verdict, killed=False):
         self.verdict = verdict
 
 
 def test_a_tracker_that_fails_is_said_once_and_the_others_go_on():
     said: list[str] = []
     gone, there = Network(2), Network(99)
-    tracking = Tracking({"wandb": gone, "tensorboard": there}, Meter(), 0, said.append)
+    tracking = Tracking({"wandb": gone, "tensorboard": there}, Meter(), said.append)
     tell(tracking)
     tracking.close(VERDICT)
     assert said == ["tracking in wandb ended, training goes on: no route to host"]
@@ -141,9 +176,12 @@ def test_a_tracker_that_fails_is_said_once_and_the_others_go_on():
 def test_what_is_not_installed_is_refused_by_the_name_of_its_extra(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        InputError, match=r"train\.track wandb: the package wandb is not installed: pip install 'metier\[wandb\]'"
+        InputError,
+        match=r"^resources\.train\.track wandb: the package wandb is not installed: pip install 'metier\[wandb\]'",
     ):
         opened(["wandb"], tmp_path, WHO, Meter())
+    with pytest.raises(InputError, match=r"tensorboardX is not installed: pip install tensorboardX$"):
+        opened(["tensorboard"], tmp_path, WHO, Meter())
 
 
 def test_wandb_without_a_key_is_refused_before_training(tmp_path, monkeypatch):
