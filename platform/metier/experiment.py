@@ -230,8 +230,8 @@ def explained(error: ValidationError, model: type[BaseModel]) -> str:
     if fault["type"] == "value_error":  # a rule of ours, which says it all
         return f"{place}: {fault['ctx']['error']}" if place else str(fault["ctx"]["error"])
     secret = isinstance(fault["input"], dict) or any(word in place for word in SECRETIVE)
-    given = re.sub(r"(:/+)\S*@", r"\1***@", str(fault["input"]))  # a URL may name a key
-    text = f"{place}: {fault['msg']}" + ("" if secret else f" (given: {given[:60]!r})")
+    shown = re.sub(r"(:/+)\S*@", r"\1***@", str(fault["input"]))  # a URL may name a key
+    text = f"{place}: {fault['msg']}" + ("" if secret else f" (given: {shown[:60]!r})")
     if isinstance(fault["input"], dict):  # no member of a union knows this mapping
         return " ".join([text, _nearest(list(map(str, fault["input"])), _keys_at(model, fault["loc"]))]).strip()
     return text
