@@ -223,8 +223,8 @@ def explained(error: ValidationError, model: type[BaseModel]) -> str:
     if fault["type"] in ("union_tag_not_found", "union_tag_invalid"):
         name = place.rpartition(".")[2]
         tags = fault.get("ctx", {}).get("expected_tags") or ""
-        known = f"; one of {tags}" if tags else ""
-        return f"{place}: is a mapping that names its kind, as `{name}: {{{name}: ...}}`{known}"
+        kinds = f"; one of {tags}" if tags else ""
+        return f"{place}: is a mapping that names its kind, as `{name}: {{{name}: ...}}`{kinds}"
     if fault["type"] == "missing":
         return f"{place}: this key is needed"
     if fault["type"] == "value_error":  # a rule of ours, which says it all
