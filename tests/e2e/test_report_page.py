@@ -14,7 +14,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
              "--disable-component-update", "--disable-sync"]  # fmt: skip
 DESK, PHONE = 1280, 390
 PICTURES = {"scores-all", "gains", "scores-numeric", "scores-factual", "scores-usage", "scores-format",
-            "scores-unanswerable", "kept-w8a8", "found", "funnel", "loss", "dev"}  # fmt: skip
+            "scores-unanswerable", "kept-w8a8", "found", "funnel", "loss", "dev", "words", "refusals"}  # fmt: skip
 
 BOXES = """() => Object.fromEntries([...document.querySelectorAll("svg.plot")].map(s => {
   const box = s.getBoundingClientRect();
