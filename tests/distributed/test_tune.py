@@ -47,11 +47,11 @@ def killed_in_the_third_trial(folder: Path) -> tuple[dict[str, str], Path]:
 
 
 def marked(trial: Path) -> None:
-    """Writes into the newest checkpoint, and nowhere else, that an earlier one was better than any can be."""
+    """Writes into the newest checkpoint, and nowhere else, that it is better than any can be."""
     (trial / "points.jsonl").unlink()
     state = max(trial.glob("checkpoints/step-*/state.json"))
     tree = json.loads(state.read_text())
-    tree["history"]["points"][0]["val_loss"] = MARK
+    tree["history"]["points"][-1]["val_loss"] = MARK
     state.write_text(json.dumps(tree))
 
 

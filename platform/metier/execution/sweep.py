@@ -1,9 +1,8 @@
 """Searches settings on Ray Tune: Optuna's TPE proposes, ASHA prunes, a kill anywhere loses no finished trial.
 
-A trial is known by its settings. While it runs it is a folder, in which training keeps its checkpoints; when it has ended it
-is a file in that place, its outcome, so that no dying worker can write a checkpoint there any more. Tune's own state, from
-which a killed search goes on, lies beside them; what a trial came to is read from its file alone. A search that begins anew
-draws its settings again, and those whose outcome is known are not trained again.
+A trial is known by its settings, and has a place of its own (trial_place.py). Tune's own state, from which a killed search
+goes on, lies beside them; what a trial came to is read from its place alone. A search that begins anew draws its settings
+again, and those whose outcome is known are not trained again.
 
 TPE: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization. ASHA: Li et al. 2020, A System for Massively Parallel
 Hyperparameter Tuning.
@@ -11,16 +10,12 @@ Hyperparameter Tuning.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import fcntl
-import json
 import os
 import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,14 +23,14 @@ from typing import Any
 
 from metier.errors import InputError, MetierError, StepError
 from metier.execution.step import Progress
-from metier.records import record_id
+from metier.execution.trial_place import Place, Settings
 from metier.training.course import Point, StepReport
 from metier.training.soundness import DIVERGED
-from metier.training.space import Dimension, Value
+from metier.training.space import Dimension
 from metier.training.study import distribution
-from metier.training.trials import Outcome, State, objective
+from metier.training.trials import Outcome, objective
 
-TUNE, POINTS = "tune", "points.jsonl"
+TUNE = "tune"
 SNAPSHOT_SECONDS = 5  # between two states of the search; what ended since is not trained again either
 POLL_SECONDS = 0.5
 TRIAL_BYTES = (
@@ -44,7 +39,6 @@ TRIAL_BYTES = (
 OBJECTIVE, CHECKPOINT = "objective", "checkpoint"
 REASON_CHARACTERS = 500
 
-Settings = Mapping[str, Value]
 Told = StepReport | Point
 TrainOnce = Callable[[Settings, Path, Callable[[Told], None]], None]
 """Trains with some settings in a folder of its own, goes on from the checkpoints there, and tells each new one, and the steps."""
@@ -70,7 +64,7 @@ def sweep(plan: Plan, folder: Path, train_once: TrainOnce, progress: Progress) -
     attempt then begins from nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if let_down := [place for place in _ended(folder) if not _outcome(place).lasting]:
+    if let_down := [place for place in _ended(folder) if not place.outcome().lasting]:
         _begin_anew(folder, let_down)
     finished = threading.Event()
     watcher = threading.Thread(target=_follow, args=(folder, plan.trials, progress, finished), daemon=True)
@@ -81,7 +75,7 @@ def sweep(plan: Plan, folder: Path, train_once: TrainOnce, progress: Progress) -
         finished.set()
         watcher.join()
     places = _ended(folder)
-    ended = [_outcome(place) for place in places]
+    ended = [place.outcome() for place in places]
     failed = [one for one in ended if one.state == "failed"]
     if len(failed) == len(ended):
         _begin_anew(folder, places)  # who mended the cause would find a search that is over
@@ -90,10 +84,14 @@ def sweep(plan: Plan, folder: Path, train_once: TrainOnce, progress: Progress) -
     return ended
 
 
-def _begin_anew(folder: Path, failed: Sequence[Path]) -> None:
+def _ended(folder: Path) -> list[Place]:
+    return [place for place in Place.all_in(folder) if place.ended]
+
+
+def _begin_anew(folder: Path, failed: Sequence[Place]) -> None:
     """Forgets outcomes, and Tune's state, which holds these trials to be over."""
     for place in failed:
-        place.unlink()
+        place.forget()
     shutil.rmtree(folder / TUNE, ignore_errors=True)
 
 
@@ -168,78 +166,49 @@ def _ender(folder: Path) -> Any:
 
     class Ender(Callback):
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            _end(_place(folder, trial.config), trial.config, "pruned")
+            Place.of(trial.config, folder).end(trial.config, "pruned")
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            _end(
-                _place(folder, trial.config),
-                trial.config,
-                "failed",
-                f"its process died: {trial.get_error()}",
-                lasting=False,
-            )
+            reason = f"its process died: {trial.get_error()}"
+            Place.of(trial.config, folder).end(trial.config, "failed", reason, lasting=False)
 
     return Ender()
-
-
-def _place(folder: Path, settings: Settings) -> Path:
-    return folder / f"trial-{record_id('trial', dict(settings))[:16]}"
-
-
-def _ended(folder: Path) -> list[Path]:
-    """The places of all trials that have ended."""
-    return [place for place in sorted(folder.glob("trial-*")) if place.is_file()]
-
-
-def _outcome(place: Path) -> Outcome:
-    return Outcome.from_json(json.loads(place.read_text(encoding="utf-8")))
 
 
 def _run_trial(settings: Settings, folder: Path, train_once: TrainOnce) -> None:
     """One trial in its own process: tells Tune of each checkpoint, and leaves its outcome behind."""
     from ray import tune
 
-    place = _place(folder, settings)
-    with _alone(place):  # the same settings may be drawn twice
+    place = Place.of(settings, folder)
+    with place.locked():
         number = 0
         for number, value in enumerate(_objectives(settings, place, train_once), 1):
             tune.report({OBJECTIVE: value, CHECKPOINT: number})
-        if _outcome(place).state == "failed":  # the sampler should look elsewhere: it forgets a trial that raises
+        if place.outcome().state == "failed":  # the sampler should look elsewhere: it forgets a trial that raises
             tune.report({OBJECTIVE: 0.0, CHECKPOINT: number + 1})
 
 
-@contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    with place.with_name(f".{place.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _objectives(settings: Settings, place: Path, train_once: TrainOnce) -> Iterator[float]:
+def _objectives(settings: Settings, place: Place, train_once: TrainOnce) -> Iterator[float]:
     """The objective after each checkpoint: of an earlier attempt first, then of those that training comes to now."""
-    if place.is_file():
-        ended = _outcome(place).points
+    if place.ended:
+        ended = place.outcome().points
         yield from (objective(ended[: number + 1]) for number in range(len(ended)))
         return
-    place.mkdir(exist_ok=True)
-    _drop_fragment(place)
-    points, before = _told(place)
+    points, before = place.begin()
     yield from (objective(points[: number + 1]) for number in range(len(points)))
     begun, untold = time.monotonic(), False
     try:
-        for point, goes_on in _followed(_heard(partial(train_once, settings, place))):
+        for point, goes_on in _followed(_heard(partial(train_once, settings, place.path))):
             if points and point.step <= points[-1].step:  # training went on from a checkpoint before that one
                 continue
             points.append(point)
-            with (place / POINTS).open("a", encoding="utf-8") as file:
-                line = {"point": dataclasses.asdict(point), "seconds": before + time.monotonic() - begun}
-                file.write(json.dumps(line) + "\n")
+            place.note(point, before + time.monotonic() - begun)
             untold = not goes_on
             if goes_on:
                 yield objective(points)
-        _end(place, settings, "complete", seconds=before + time.monotonic() - begun)
+        place.end(settings, "complete", seconds=before + time.monotonic() - begun)
     except Exception as error:
-        _end(place, settings, "failed", _words(error), before + time.monotonic() - begun, lasting=_lasting(error))
+        place.end(settings, "failed", _words(error), before + time.monotonic() - begun, lasting=_lasting(error))
         return
     if untold:  # only now: ASHA may stop a trial at any checkpoint it hears of, and this one is trained to its end
         yield objective(points)
@@ -283,60 +252,6 @@ def _heard(train: Callable[[Callable[[Told], None]], None]) -> Iterator[Told]:
         yield one
 
 
-def _told(place: Path) -> tuple[list[Point], float]:
-    """What a trial that has not ended told so far, and the seconds that it took."""
-    rows = _rows(place)
-    return [Point(**row["point"]) for row in rows], rows[-1]["seconds"] if rows else 0.0
-
-
-def _rows(place: Path) -> list[dict[str, Any]]:
-    """The lines of a trial's points, up to one that a kill cut short or that is being written."""
-    rows, path = [], place / POINTS
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else ():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if not line.endswith("\n"):
-            break
-        rows.append(row)
-    return rows
-
-
-def _drop_fragment(place: Path) -> None:
-    """Leaves whole lines alone, for what is written next stands behind them."""
-    text, mended = "".join(json.dumps(row) + "\n" for row in _rows(place)), place / f"{POINTS}.partial"
-    mended.write_text(text, encoding="utf-8")
-    mended.replace(place / POINTS)
-
-
-def _end(
-    place: Path,
-    settings: Settings,
-    state: State,
-    reason: str = "",
-    seconds: float | None = None,
-    lasting: bool = True,
-) -> None:
-    """Puts the outcome in the place of the trial's folder, checkpoints and all; does nothing where it has ended already."""
-    if place.is_file():
-        return
-    points, spent = _told(place)
-    outcome = Outcome(dict(settings), state, points, round(spent if seconds is None else seconds, 1), reason, lasting)
-    written, gone = place.with_name(f".{place.name}.partial"), place.with_name(f".{place.name}.gone")
-    written.write_text(json.dumps(outcome.as_json()), encoding="utf-8")
-    while True:
-        shutil.rmtree(gone, ignore_errors=True)
-        if place.is_dir():
-            place.rename(gone)
-        try:
-            written.rename(place)
-            break
-        except IsADirectoryError:  # its worker, not dead yet, made the folder anew in this moment
-            continue
-    shutil.rmtree(gone, ignore_errors=True)
-
-
 def _follow(folder: Path, trials: int, progress: Progress, finished: threading.Event) -> None:
     """Says how far the search is, whenever that changes."""
     said: tuple[int, str] | None = None
@@ -354,13 +269,13 @@ def _standing(folder: Path) -> tuple[int, str]:
     """Trials that have ended, and what there is to say of all."""
     ended, running = 0, 0
     best = -1.0
-    for place in folder.glob("trial-*"):
+    for place in Place.all_in(folder):
         try:
-            points = _outcome(place).points if place.is_file() else _told(place)[0]
+            points = place.outcome().points if place.ended else place.told()[0]
         except OSError:  # it ended in this moment
             continue
-        ended += place.is_file()
-        running += place.is_dir()
+        ended += place.ended
+        running += place.path.is_dir()
         best = max([best, *(p.dev_score for p in points if p.dev_score is not None)])
     text = f"trials, {running} running" + (f", best {best:.2f}" if best >= 0 else "")
     return ended, text

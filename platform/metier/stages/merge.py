@@ -21,6 +21,7 @@ from metier.models import ModelSource, resolve
 from metier.records import Question
 from metier.retrieval.embedding import EmbedderSource
 from metier.stages import train
+from metier.stages.dev_exam import dev_exam
 from metier.training.attach import is_adapter
 from metier.training.dev_exam import DevQuestion
 from metier.training.merge import Onto
@@ -68,7 +69,7 @@ def _questions(context: Context[Config], trained: dict[str, Any]) -> list[DevQue
         return []
     usual = train.Config()
     seed, passages = (trained.get(name, getattr(usual, name)) for name in ("seed", "passages"))
-    return train.dev_exam(context, number, seed, passages)
+    return dev_exam(context, number, seed, passages)
 
 
 def run(context: Context[Config]) -> Counts:

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import shutil
 import statistics
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +22,20 @@ from pydantic import Field
 from metier.config import TrainResources
 from metier.errors import InputError
 from metier.execution.step import Context, Input, Stage, Step
-from metier.execution.training import train_in
+from metier.execution.train_task import Task, trained
+from metier.execution.training import Told
 from metier.lineage.artifact import Artifact
-from metier.lineage.fingerprint import canonical_json
 from metier.lineage.manifest import Counts
 from metier.models import ModelSource, folder_here, resolve
-from metier.records import Dialogue, Passage, Question, Rejection, record_id, rejection
-from metier.retrieval.embedding import Embedder, EmbedderSource
-from metier.retrieval.index import Retriever
-from metier.retrieval.prompt import prompt_messages
-from metier.stages.index import FOLDER as INDEX
-from metier.text.chat_formats import UnreadableChat, refuse_unfit
+from metier.records import Dialogue, Question, Rejection
+from metier.retrieval.embedding import EmbedderSource
+from metier.stages.dev_exam import dev_exam
 from metier.training import worker
-from metier.training.checkpoints import refuse_foreign
-from metier.training.course import Facts, History, Point, StepReport
+from metier.training.attach import is_adapter
+from metier.training.course import Facts, History, Point
 from metier.training.dev_exam import DevQuestion
 from metier.training.diversity import neighbour_share, spoken
-from metier.training.encoding import Example, encode, end_tokens
-from metier.training.feed import scheduled
-from metier.training.merge import is_adapter
+from metier.training.encoding import Example, encoded, end_tokens
 from metier.training.meter import Meter, Work
 from metier.training.model import LoraMethod, Method
 from metier.training.recipe import Recipe
@@ -52,15 +47,10 @@ from metier.training.refusals import (
     refuse_unfit_files,
 )
 from metier.training.shape import Shape
-from metier.training.sharding import sharding_of
 from metier.training.space import of_train, settled
-from metier.training.storage import Storage
 from metier.training.tracking import Identity, Tracking, opened, tracking_folder
 from metier.training.verdict import findings, verdict
 
-TOO_LONG = "too_long"
-CHECKPOINTS = "checkpoints"
-UNSHARED = "unshared"  # a file that says that this model can't share beginnings
 HISTORY, VERDICT = "history.json", "verdict.json"
 
 
@@ -78,43 +68,9 @@ class Config(Recipe):
     passages: int = Field(3, ge=1, le=50)
     """Passages in a dev exam prompt; the same number as in serving."""
 
-
-def encoded(
-    dialogues: Iterable[Dialogue], tokenizer: Any, max_tokens: int, ends: Collection[int] = ()
-) -> tuple[list[Example], list[Dialogue], list[Rejection]]:
-    """Examples, the dialogues that became one, and those that no template can write or that are too long. `ends`: what may
-    end a turn (end_tokens)."""
-    examples, kept, lost = [], [], []
-    for one in dialogues:
-        try:
-            refuse_unfit(one.messages)
-            example = encode(one, tokenizer, ends)
-        except UnreadableChat as fault:
-            lost.append(rejection(one, "train", fault.reason, fault.evidence))
-            continue
-        if len(example.ids) > max_tokens:
-            lost.append(rejection(one, "train", TOO_LONG, f"{len(example.ids)} tokens"))
-        else:
-            examples.append(example)
-            kept.append(one)
-    return examples, kept, lost
-
-
-def dev_questions(context: Context[Config]) -> list[DevQuestion]:
-    """The dev exam that is sat at each checkpoint."""
-    config = context.config
-    return dev_exam(context, config.dev_questions, config.seed, config.passages)
-
-
-def dev_exam(context: Context[Any], number: int, seed: int, passages: int) -> list[DevQuestion]:
-    """A seeded choice of the dev half with finished prompts; with retrieval where an index was given."""
-    asked = [q for q in context.records("questions", Question) if q.split == "dev"]
-    chosen = sorted(asked, key=lambda q: record_id("dev", [seed, q.id]))[:number]
-    found: list[list[Passage]] = [[] for _ in chosen]
-    if chosen and context.has("index") and context.has("embedder"):
-        retriever = Retriever(Path(context.location("index")) / INDEX, Embedder(context.location("embedder")))
-        found = retriever.search_many([q.prompt for q in chosen], passages)
-    return [DevQuestion(q, prompt_messages(q.prompt, hits)) for q, hits in zip(chosen, found, strict=True)]
+    def recipe(self) -> Recipe:
+        """The recipe alone."""
+        return Recipe(**{name: getattr(self, name) for name in Recipe.model_fields})
 
 
 def known_before(kept: Sequence[Dialogue], dev: Sequence[DevQuestion]) -> Facts:
@@ -161,72 +117,27 @@ def run(context: Context[Config]) -> Counts:
         raise InputError(
             f"{context.step}: no dialogue of at most {config.max_tokens} tokens to train on ({reasons_of(lost)})"
         )
-    asked = dev_questions(context)
+    asked = dev_exam(context, config.dev_questions, config.seed, config.passages)
     refuse_long_prompts(((q.question.id, q.messages) for q in asked), tokenizer, config.dev_max_tokens, base)
     assert isinstance(context.resources, TrainResources)
-    task = Task(base, context.fingerprint("base"), train, held_out, asked)
+    task = Task(
+        base=base,
+        fingerprint=context.fingerprint("base"),
+        method=config.method,
+        recipe=config.recipe(),
+        train=train,
+        held_out=held_out,
+        questions=asked,
+        dev_max_tokens=config.dev_max_tokens,
+    )
     with _tracking(context, base) as tracking:
-        hear = _hearing(context, tracking)
-        result = trained(task, config, context.resources, context.output.work, hear)
+        result = trained(task, context.resources, context.output.work, _hearing(context, tracking))
         said = _write_outputs(context, context.output.work, result, train, known_before(kept, asked))
         tracking.close(said)
     context.output.table("kept", Dialogue, kept)
     context.output.table("rejected", Rejection, [*lost, *lost_too])
     taken, left = len(kept) + len(watched), collections.Counter(one.reason for one in (*lost, *lost_too))
     return Counts(read=taken + left.total(), kept=taken, rejected=dict(sorted(left.items())))
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What is trained, on what, and by what it is watched."""
-
-    base: str  # a folder
-    fingerprint: str  # of the base
-    train: Sequence[Example]
-    held_out: Sequence[Example]
-    questions: Sequence[DevQuestion]
-
-
-def trained(
-    task: Task,
-    config: Config,
-    on: TrainResources,
-    folder: Path,
-    hear: Callable[[StepReport | Point], None],
-    shares: bool = True,
-) -> dict[str, Any]:
-    """The result of training in `folder`; a model that can't share beginnings says so, and is trained without."""
-    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.model_fields})
-    shares = shares and not (folder / UNSHARED).exists()
-    schedule = scheduled(task.train, task.held_out, recipe, recipe.packs_rows("cuda" if on.gpus else "cpu"), shares)
-    identity = {
-        "base model": task.fingerprint,
-        "method": canonical_json(config.method.identity()),
-        "recipe": canonical_json(recipe.identity()),
-        "training set": schedule.digest,
-    }
-    job = worker.Job(
-        base=task.base,
-        recipe=recipe.identity(),
-        method=config.method.identity(),
-        identity=identity,
-        checkpoints=on.anchored(Path.cwd()).checkpoints or str(folder / CHECKPOINTS),
-        dev_max_tokens=config.dev_max_tokens,
-        steps=[len(epoch) for epoch in schedule.epochs],
-        longest=max(len(e.ids) for e in (*task.train, *task.held_out)),
-        engine=sharding_of(on.engine, config.method, on.workers, on.offload, recipe.optimiser).engine,
-        offload=on.offload,
-    )
-    storage = Storage(job.checkpoints)
-    refuse_foreign(storage, identity)
-    storage.refuse_unwritable()
-    storage.sweep()
-    worker.write_job(folder, job, schedule, task.questions)
-    result = train_in(folder, on, hear)
-    if result.get("shares", True):
-        return result
-    (folder / UNSHARED).touch()  # known for an attempt that goes on after this one
-    return trained(task, config, on, folder, hear, shares=False)
 
 
 @contextlib.contextmanager
@@ -247,8 +158,8 @@ def _tracking(context: Context[Config], base: str) -> Iterator[Tracking]:
         raise
 
 
-def _hearing(context: Context[Config], tracking: Tracking) -> Callable[[StepReport | Point], None]:
-    def hear(told: StepReport | Point) -> None:
+def _hearing(context: Context[Config], tracking: Tracking) -> Callable[[Told], None]:
+    def hear(told: Told) -> None:
         if isinstance(told, Point):
             tracking.point(told)
             return

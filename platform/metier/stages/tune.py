@@ -20,6 +20,7 @@ from metier.config import Resources, StageConfig, TrainResources
 from metier.errors import InputError
 from metier.execution.step import Context, Input, Progress, Source, Stage, Step
 from metier.execution.sweep import Plan, sweep
+from metier.execution.train_task import CHECKPOINTS, Task, trained
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.fingerprint import digest
 from metier.lineage.manifest import MANIFEST, Counts
@@ -28,11 +29,12 @@ from metier.records import Dialogue, Passage, Question, Setting, Trial, record_i
 from metier.retrieval.embedding import EmbedderSource
 from metier.stages import blend, train
 from metier.stages.blend import Config as Blend
+from metier.stages.dev_exam import dev_exam
 from metier.stages.train import Config as Train
 from metier.training.checkpoints import newest
 from metier.training.course import History, Point, StepReport
 from metier.training.dev_exam import DevQuestion
-from metier.training.encoding import end_tokens
+from metier.training.encoding import encoded, end_tokens
 from metier.training.refusals import reasons_of, refuse_long_context, refuse_long_prompts, refuse_unfit_base
 from metier.training.space import BLEND, WINNER, Dimension, Range, Value, dimensions, of_blend, of_train, with_settings
 from metier.training.storage import Storage
@@ -105,13 +107,13 @@ class _Trainer:
     def __call__(
         self, settings: Mapping[str, Value], folder: Path, report: Callable[[StepReport | Point], None]
     ) -> None:
-        state = newest(Storage(str(folder / train.CHECKPOINTS)))
+        state = newest(Storage(str(folder / CHECKPOINTS)))
         for point in History.from_json(state["history"]).points if state else ():  # a kill may have kept it untold
             report(point)
         config = with_settings(self.config.train, of_train(settings))
-        train.trained(self._task(settings, folder), config, self.resources, folder, report)
+        trained(self._task(settings, config, folder), self.resources, folder, report)
 
-    def _task(self, settings: Mapping[str, Value], folder: Path) -> train.Task:
+    def _task(self, settings: Mapping[str, Value], config: Train, folder: Path) -> Task:
         """Rows of the trial's own blend, and what all trials are measured by."""
         from metier.inference.transformers_engine import load_tokenizer
 
@@ -120,11 +122,20 @@ class _Trainer:
         chosen = [d for d in own.records(Dialogue) if _chance(self.config.seed, d.root_id) < self.config.data_share]
         tokenizer, longest = load_tokenizer(self.base), self.config.train.max_tokens
         ends = end_tokens(self.base, tokenizer)
-        rows, _, lost = train.encoded(chosen, tokenizer, longest, ends)
+        rows, _, lost = encoded(chosen, tokenizer, longest, ends)
         if not rows:
             raise InputError(f"no dialogue of at most {longest} tokens to train on ({reasons_of(lost)})")
-        held_out, _, _ = train.encoded(usual.records(Dialogue, "validation"), tokenizer, longest, ends)
-        return train.Task(self.base, self.inputs["base"].fingerprint, rows, held_out, self.questions)
+        held_out, _, _ = encoded(usual.records(Dialogue, "validation"), tokenizer, longest, ends)
+        return Task(
+            base=self.base,
+            fingerprint=self.inputs["base"].fingerprint,
+            method=config.method,
+            recipe=config.recipe(),
+            train=rows,
+            held_out=held_out,
+            questions=self.questions,
+            dev_max_tokens=config.dev_max_tokens,
+        )
 
     def _blended(self, settings: Mapping[str, Value], folder: Path) -> Artifact:
         config = with_settings(self.config.blend, of_blend(settings))
@@ -190,8 +201,7 @@ def run(context: Context[Config]) -> Counts:
     assert isinstance(context.resources, TrainResources)
     resources = context.resources.model_copy(update={"checkpoints": ""})  # each trial's lie, and go, with its folder
     work = context.output.work.absolute()
-    asking = Context(context.step, config.train, resources, context.inputs, context.output, train.STAGE)
-    questions = train.dev_questions(asking)
+    questions = dev_exam(context, config.train.dev_questions, config.train.seed, config.train.passages)
     _refuse_unfit(config.train, base, questions)
     blend_in(work / "blend", config.blend, context.inputs, context.progress)
     trainer = _Trainer(config, resources, context.inputs, base, questions, work / "blend")

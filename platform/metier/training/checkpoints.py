@@ -61,8 +61,8 @@ def _files(step: int, state: Mapping[str, Any], kind: str) -> list[str]:
     return [f"{folder_of(step)}/{kind}-{one}.safetensors" for one in state["writers"]]
 
 
-def refuse_foreign(storage: Storage, identity: Mapping[str, str]) -> None:
-    """Raises InputError where the storage holds checkpoints of another training. `identity`: what makes this one itself."""
+def own(storage: Storage, identity: Mapping[str, str]) -> dict[str, Any] | None:
+    """What `newest` gives. Raises InputError where it is of another training. `identity`: what makes this one itself."""
     state = newest(storage)
     differing = [name for name, value in identity.items() if state and state["identity"].get(name) != value]
     if differing:
@@ -70,6 +70,7 @@ def refuse_foreign(storage: Storage, identity: Mapping[str, str]) -> None:
             f"checkpoints in {storage.place} are of another {differing[0]}: remove them to begin anew, or name another "
             "folder in resources.train.checkpoints"
         )
+    return state
 
 
 class Saved(Mapping[str, Any]):

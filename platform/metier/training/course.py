@@ -34,6 +34,16 @@ class StepLoss(NamedTuple):
 
 
 @dataclass(frozen=True)
+class DevScore:
+    """What the dev exam gave at a checkpoint."""
+
+    score: float
+    error: float  # its standard error
+    answer_words: float
+    refusal_share: float
+
+
+@dataclass(frozen=True)
 class Point:
     """One checkpoint. What `dev_score` and the fields below it say comes from the dev exam; None where none was sat."""
 

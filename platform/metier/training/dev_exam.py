@@ -12,8 +12,8 @@ from metier.inference.protocol import Request
 from metier.inference.transformers_engine import TransformersGenerator
 from metier.records import Message, Question
 from metier.retrieval.prompt import ABSTENTION
+from metier.training.course import DevScore
 from metier.training.engine import Engine
-from metier.training.loop import DevScore
 
 BATCH_ROWS = 16
 
@@ -26,22 +26,32 @@ class DevQuestion:
     messages: tuple[Message, ...]
 
 
-def dev_exam(questions: Sequence[DevQuestion], tokenizer: Any, max_tokens: int) -> Callable[[Engine], DevScore]:
-    """A function that examines the model of an engine, greedily. Each worker answers its share; all get the score."""
+def answered(
+    model: Any, tokenizer: Any, questions: Sequence[DevQuestion], max_tokens: int, together: bool = False
+) -> list[tuple[str, float]]:
+    """What a model in memory answers to each question, greedily, and its score, graded as in the real exam.
+
+    `together`: other workers generate in step with this one, as each holds a part of the weights.
+    """
     requests = [Request(id=q.question.id, messages=q.messages, max_tokens=max_tokens) for q in questions]
+    responses = TransformersGenerator(model, tokenizer, BATCH_ROWS, together=together).generate(requests)
+    return [(r.text, grade(q.question, r.text).score) for q, r in zip(questions, responses, strict=True)]
+
+
+def dev_exam(questions: Sequence[DevQuestion], tokenizer: Any, max_tokens: int) -> Callable[[Engine], DevScore]:
+    """A function that examines the model of an engine. Each worker answers its share; all get the score."""
 
     def sit(engine: Engine) -> DevScore:
         import torch
 
         rank, world, number = engine.peers.rank, engine.peers.world, len(questions)
         places = range(rank, -(-number // world) * world, world)  # as many for each worker
+        share = [questions[place % number] for place in places]
         with engine.generating() as model:  # not in autocast: it would cast all weights anew for every token
-            generator = TransformersGenerator(model, tokenizer, BATCH_ROWS, together=engine.collective)
-            responses = generator.generate([requests[place % number] for place in places])
+            answers = answered(model, tokenizer, share, max_tokens, together=engine.collective)
         marks = [
-            (scored, scored**2, len(r.text.split()), ABSTENTION.lower() in r.text.lower())
-            for place, r in zip(places, responses, strict=True)
-            for scored in [grade(questions[place % number].question, r.text).score]
+            (score, score**2, len(text.split()), ABSTENTION.lower() in text.lower())
+            for place, (text, score) in zip(places, answers, strict=True)
             if place < number
         ]
         sums = torch.tensor(

@@ -7,16 +7,17 @@ refused by itself (UnreadableChat); a template that never does is refused as a w
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metier.errors import InputError
 from metier.inference.protocol import chat
-from metier.records import Dialogue, Message
-from metier.text.chat_formats import UnreadableChat
+from metier.records import Dialogue, Message, Rejection, rejection
+from metier.text.chat_formats import UnreadableChat, refuse_unfit
 
+STAGE, TOO_LONG = "train", "too_long"  # of a rejection
 IGNORED = -100  # the label that torch's cross entropy leaves out
 SHOWN = 24  # characters of a turn in a message
 
@@ -42,6 +43,27 @@ def end_tokens(folder: str, tokenizer: Any) -> frozenset[int]:
             if named is not None:  # generation settings may leave it to the model's own
                 return frozenset({*ends, *(named if isinstance(named, list) else [named])} - {None})
     return frozenset(ends - {None})
+
+
+def encoded(
+    dialogues: Iterable[Dialogue], tokenizer: Any, max_tokens: int, ends: Collection[int] = ()
+) -> tuple[list[Example], list[Dialogue], list[Rejection]]:
+    """Examples, the dialogues that became one, and those that no template can write or that are too long. `ends`: what may
+    end a turn (end_tokens)."""
+    examples, kept, lost = [], [], []
+    for one in dialogues:
+        try:
+            refuse_unfit(one.messages)
+            example = encode(one, tokenizer, ends)
+        except UnreadableChat as fault:
+            lost.append(rejection(one, STAGE, fault.reason, fault.evidence))
+            continue
+        if len(example.ids) > max_tokens:
+            lost.append(rejection(one, STAGE, TOO_LONG, f"{len(example.ids)} tokens"))
+        else:
+            examples.append(example)
+            kept.append(one)
+    return examples, kept, lost
 
 
 def encode(dialogue: Dialogue, tokenizer: Any, ends: Collection[int] = ()) -> Example:

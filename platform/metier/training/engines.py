@@ -17,24 +17,31 @@ def open_spread(
     kind: str, folder: str, method: AnyMethod, recipe: Recipe, device: str, peers: Peers, offload: bool = False
 ) -> Engine:
     """An engine that spreads the model of a folder over the workers: fsdp2, zero2 or zero3."""
+    from metier.training.spread import Spreading
+
     _join(device, peers)
-    settings: dict[str, Any] = {
-        "computed_in": autocast_dtype(recipe.precision, device),
-        "offload": offload,
-        "prepare": _layers(recipe, device),
-    }
 
     def optimiser(weights: Sequence[Any], held_on: str) -> Any:
         return card.optimiser_of(ADAM, list(weights), held_on, recipe.learning_rate, recipe.weight_decay)
 
+    spreading = Spreading(
+        folder=folder,
+        method=method,
+        seed=recipe.seed,
+        device=device,
+        peers=peers,
+        optimiser=optimiser,
+        computed_in=autocast_dtype(recipe.precision, device),
+        offload=offload,
+        prepare=_layers(recipe, device),
+    )
     if kind == FSDP:
         from metier.training.fsdp import open_fsdp
 
-        return open_fsdp(folder, method, recipe.seed, device, peers, optimiser, **settings)
+        return open_fsdp(spreading)
     from metier.training.zero import open_zero
 
-    stage = 3 if kind == ZERO_3 else 2
-    return open_zero(stage, folder, method, recipe.seed, device, peers, optimiser, **settings)
+    return open_zero(spreading, stage=3 if kind == ZERO_3 else 2)
 
 
 def _layers(recipe: Recipe, device: str) -> Callable[[Any], None]:

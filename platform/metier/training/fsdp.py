@@ -7,7 +7,7 @@ at once: held whole until the step's last piece they would take what spreading s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,45 +16,31 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from metier.training.engine import Optimiser, Peers, by_weight
-from metier.training.model import AnyMethod, FullMethod, base_dtype, trainable
-from metier.training.spread import Places, Stored, TokenLoss, decoder_layers, hollow
+from metier.training.engine import Peers, by_weight
+from metier.training.model import FullMethod, base_dtype, trainable
+from metier.training.spread import Places, Spreading, Stored, TokenLoss, decoder_layers, hollow
 
 
-def open_fsdp(
-    folder: str,
-    method: AnyMethod,
-    seed: int,
-    device: str,
-    peers: Peers,
-    optimiser: Optimiser,
-    *,
-    computed_in: Any = None,
-    offload: bool = False,
-    prepare: Callable[[Any], None] = lambda model: None,
-) -> FullySharded:
-    """The model of a folder, spread over the workers of torch's process group.
-
-    `computed_in`: the type that a full model's float32 weights are gathered and computed in, None for their own;
-    `prepare` changes the model's layers before its weights are spread.
-    """
-    full = isinstance(method, FullMethod)
-    model, places = hollow(folder, method, seed, torch.float32 if full else base_dtype(device))
-    prepare(model)
+def open_fsdp(asked: Spreading) -> FullySharded:
+    """A full model has float32 weights, which are gathered and computed in `computed_in`; a base under adapters its own type."""
+    full, device, peers = isinstance(asked.method, FullMethod), asked.device, asked.peers
+    model, places = hollow(asked.folder, asked.method, asked.seed, torch.float32 if full else base_dtype(device))
+    asked.prepare(model)
     root = TokenLoss(model)
     settings: dict[str, Any] = {
         "mesh": init_device_mesh(device.split(":")[0], (peers.world,)),
         # Adapters stay in float32 beside frozen weights in bfloat16, as they do where nothing is spread.
-        "mp_policy": MixedPrecisionPolicy(computed_in if full else None, torch.float32, cast_forward_inputs=False),
-        "offload_policy": CPUOffloadPolicy(pin_memory=device != "cpu") if offload else OffloadPolicy(),
+        "mp_policy": MixedPrecisionPolicy(
+            asked.computed_in if full else None, torch.float32, cast_forward_inputs=False
+        ),
+        "offload_policy": CPUOffloadPolicy(pin_memory=device != "cpu") if asked.offload else OffloadPolicy(),
     }
     for unit in (*decoder_layers(model), root):
         _make_room(unit, device)
         fully_shard(unit, **settings)
-    _fill(places, folder)
+    _fill(places, asked.folder)
     weights = trainable(model)
-    held_on = "cpu" if offload else device
-    return FullySharded(root, weights, optimiser(list(weights.values()), held_on), device, peers)
+    return FullySharded(root, weights, asked.optimised(weights), device, peers)
 
 
 def _make_room(unit: Any, device: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from metier.errors import StepError
 from metier.training import checkpoints
-from metier.training.course import History, Point, StepLoss, StepReport
+from metier.training.course import DevScore, History, Point, StepLoss, StepReport
 from metier.training.engine import Engine
 from metier.training.feed import Feed
 from metier.training.fit import Fit
@@ -25,16 +25,6 @@ from metier.training.soundness import Watch, refuse_unsound_point
 from metier.training.storage import Storage
 
 CPU_PIECE_TOKENS = 1024  # faster a token than larger pieces there, and 4 GB instead of 9 with 4,096 (SmolLM2-135M)
-
-
-@dataclass(frozen=True)
-class DevScore:
-    """What the dev exam gave at a checkpoint."""
-
-    score: float
-    error: float  # its standard error
-    answer_words: float
-    refusal_share: float
 
 
 @dataclass
@@ -100,10 +90,9 @@ def train(run: Run) -> History:
 
 
 def _resumed(run: Run) -> tuple[History, int]:
-    state = checkpoints.newest(run.storage)
+    state = checkpoints.own(run.storage, run.identity)
     if state is None:
         return History(), 0
-    checkpoints.refuse_foreign(run.storage, run.identity)
     checkpoints.restore(run.storage, state, run.engine)
     return History.from_json(state["history"]), state["step"]
 

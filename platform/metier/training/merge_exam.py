@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metier.errors import InputError
-from metier.evaluation.graders import grade
 from metier.evaluation.sittings import Change, Sitting, change
 from metier.training.attach import attached, is_adapter, tokenizer_of
 from metier.training.merge import Merged, Onto, free, merge
@@ -26,7 +25,6 @@ NAMES: dict[Form, str] = {
     "beside_full": "adapter beside the base in full precision",
     "merged": "merged",
 }
-BATCH_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -83,15 +81,11 @@ def merged_and_examined(job: Job, progress: Callable[[int, int, str], None] = _s
 
 
 def sitting(model: Any, job: Job) -> Sitting:
-    """What a model in memory answers, greedily, graded as in training and in the real exam."""
-    from metier.inference.protocol import Request
-    from metier.inference.transformers_engine import TransformersGenerator
+    """The dev exam as a model in memory sits it."""
+    from metier.training.dev_exam import answered
 
-    requests = [Request(id=q.question.id, messages=q.messages, max_tokens=job.max_tokens) for q in job.questions]
-    engine = TransformersGenerator(model, tokenizer_of(job.base, job.adapter), BATCH_ROWS)
-    answers = tuple(response.text for response in engine.generate(requests))
-    scores = (grade(asked.question, text).score for asked, text in zip(job.questions, answers, strict=True))
-    return Sitting(tuple(scores), answers)
+    found = answered(model, tokenizer_of(job.base, job.adapter), job.questions, job.max_tokens)
+    return Sitting(tuple(score for _, score in found), tuple(text for text, _ in found))
 
 
 def described(job: Job, found: Merged, sat: dict[Form, Sitting]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,31 @@ import torch
 from torch import nn
 
 from metier.errors import InputError
+from metier.training.engine import Optimiser, Peers
 from metier.training.model import AnyMethod, FullMethod, with_adapter
 from metier.training.token_loss import loss_sum
 
 Places = dict[str, tuple[nn.Module, str]]  # name of a base weight in its files -> the module that holds it, and as what
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Spreading:
+    """What an engine needs to spread the model of a folder over the workers of torch's process group."""
+
+    folder: str
+    method: AnyMethod
+    seed: int
+    device: str
+    peers: Peers
+    optimiser: Optimiser
+    computed_in: Any  # torch.bfloat16, or None for the weights' own type
+    offload: bool
+    prepare: Callable[[Any], None]  # changes the model's layers before its weights are spread
+
+    def optimised(self, weights: Mapping[str, Any]) -> Any:
+        """The optimiser, over weights that lie where offloading puts them."""
+        return self.optimiser(list(weights.values()), "cpu" if self.offload else self.device)
 
 
 class TokenLoss(nn.Module):

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
 from metier.errors import InputError
-from metier.training.engine import Optimiser, Peers, by_weight
-from metier.training.model import AnyMethod, FullMethod, base_dtype, load_base, trainable, with_adapter
-from metier.training.spread import Places, Stored, TokenLoss, decoder_layers, hollow
+from metier.training.engine import Peers, by_weight
+from metier.training.model import FullMethod, base_dtype, load_base, trainable, with_adapter
+from metier.training.spread import Places, Spreading, Stored, TokenLoss, decoder_layers, hollow
 
 CLOCK = "step"  # the counter in AdamW's state; all weights share it here
 
@@ -40,47 +40,31 @@ def zero_config(stage: int, computed_in: Any, offload: bool) -> dict[str, Any]:
     }
 
 
-def open_zero(
-    stage: int,
-    folder: str,
-    method: AnyMethod,
-    seed: int,
-    device: str,
-    peers: Peers,
-    optimiser: Optimiser,
-    *,
-    computed_in: Any = None,
-    offload: bool = False,
-    prepare: Callable[[Any], None] = lambda model: None,
-) -> Zero:
-    """The model of a folder under ZeRO of a stage, over the workers of torch's process group.
-
-    `computed_in`: torch.bfloat16, or None for float32; `prepare` changes the model's layers first.
-    """
+def open_zero(asked: Spreading, stage: int) -> Zero:
+    """All of the model has one type: `computed_in`, else a full model's float32 or the base's own."""
+    device, full = asked.device, isinstance(asked.method, FullMethod)
     deepspeed = _deepspeed(device)
-    config = zero_config(stage, computed_in, offload)
-    dtype = computed_in or (torch.float32 if isinstance(method, FullMethod) else base_dtype(device))
+    config = zero_config(stage, asked.computed_in, asked.offload)
+    dtype = asked.computed_in or (torch.float32 if full else base_dtype(device))
     if stage == 3:
-        model, places = hollow(folder, method, seed, dtype)
-        prepare(model)
+        model, places = hollow(asked.folder, asked.method, asked.seed, dtype)
+        asked.prepare(model)
         layers = decoder_layers(model)
         deepspeed.utils.set_z3_leaf_modules(
             model, list({type(layer) for layer in layers})
         )  # gathered whole: fast_layers.py
-        if not isinstance(method, FullMethod):
+        if not full:
             model.enable_input_require_grads()  # else the first layer's gradients are taken away before they are there
-        _spread(deepspeed, model.to(dtype), places, folder, config)
+        _spread(deepspeed, model.to(dtype), places, asked.folder, config)
     else:
-        base = load_base(folder, device, dtype)
-        model = base if isinstance(method, FullMethod) else with_adapter(base, method, seed)
-        prepare(model)
-    root = TokenLoss(model)
+        base = load_base(asked.folder, device, dtype)
+        model = base if isinstance(asked.method, FullMethod) else with_adapter(base, asked.method, asked.seed)
+        asked.prepare(model)
     weights = trainable(model)
-    held_on = "cpu" if offload else device
     engine, *_ = deepspeed.initialize(
-        model=root, optimizer=optimiser(list(weights.values()), held_on), config=config, dist_init_required=False
+        model=TokenLoss(model), optimizer=asked.optimised(weights), config=config, dist_init_required=False
     )
-    return Zero(engine, model, weights, stage, device, peers)
+    return Zero(engine, model, weights, stage, device, asked.peers)
 
 
 def _deepspeed(device: str) -> Any:

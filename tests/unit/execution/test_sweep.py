@@ -11,6 +11,7 @@ import pytest
 from metier.errors import InputError, MachineError, StepError
 from metier.execution import sweep as sweep_module
 from metier.execution.sweep import Plan, sweep
+from metier.execution.trial_place import Place
 from metier.training.course import Point, StepReport
 from metier.training.space import Dimension
 
@@ -97,7 +98,7 @@ def without_tune(monkeypatch):
     def fit(plan, folder, train_once, progress):
         (folder / "tune").mkdir(exist_ok=True)
         for settings in RATES:
-            list(sweep_module._objectives(settings, sweep_module._place(folder, settings), train_once))
+            list(sweep_module._objectives(settings, Place.of(settings, folder), train_once))
 
     monkeypatch.setattr(sweep_module, "_fit", fit)
 
@@ -146,29 +147,27 @@ def test_after_all_failed_a_new_attempt_begins_from_nothing(tmp_path, without_tu
     assert states(folder, failing(log, {})) == {0.25: "complete", 0.5: "complete"}
 
 
-def test_a_line_that_a_kill_cut_short_hides_none_behind_it(tmp_path):
+def test_a_checkpoint_that_was_heard_of_before_a_kill_is_told_once_more_and_training_goes_on(tmp_path):
     def train_once(settings, folder, report):
         for step in (1, 2, 3):
             report(Point(step=step, epoch=step, train_loss=1.0, dev_score=step / 4, dev_error=0.0))
 
-    place = tmp_path / "trial-1"
+    place = Place(tmp_path / "trial-1")
     first = list(islice(sweep_module._objectives(RATES[0], place, train_once), 1))
-    points = place / "points.jsonl"
-    points.write_text(points.read_text() + points.read_text()[:20])
     again = sweep_module._objectives(RATES[0], place, train_once)
     assert list(islice(again, 1)) == first
     next(again)
-    assert [point.step for point in sweep_module._told(place)[0]] == [1, 2]
+    assert [point.step for point in place.told()[0]] == [1, 2]
 
 
 def test_a_trial_is_complete_before_its_last_checkpoint_is_heard_of(tmp_path):
     """So that ASHA, which may stop it at any checkpoint, prunes none that is trained to its end."""
-    place, seen = tmp_path / "trial-1", []
+    place, seen = Place(tmp_path / "trial-1"), []
     for _ in sweep_module._objectives(RATES[0], place, trainer(tmp_path / "log", 1.0)):
-        seen.append(place.is_file())
-        sweep_module._end(place, RATES[0], "pruned") if len(seen) == 3 else None
+        seen.append(place.ended)
+        place.end(RATES[0], "pruned") if len(seen) == 3 else None
     assert seen == [False, False, True]
-    assert sweep_module._outcome(place).state == "complete"
+    assert place.outcome().state == "complete"
 
 
 def test_a_checkpoint_is_heard_of_when_training_goes_on_from_it():

@@ -10,7 +10,7 @@ from metier.config import TrainResources
 from metier.errors import InputError
 from metier.execution.plan import make_plan
 from metier.execution.runner import execute
-from metier.execution.step import Context, Step
+from metier.execution.step import Step
 from metier.inference.transformers_engine import load_tokenizer
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.manifest import Counts
@@ -117,21 +117,6 @@ def test_an_attempt_that_was_killed_at_the_end_trains_no_step_anew(made, base, t
     assert not [what for what in watcher.told if what.startswith("steps")]
 
 
-def test_the_dev_exam_is_a_seeded_choice_of_the_dev_half(tmp_path):
-    questions = as_table(tmp_path / "questions", [*tiny_questions(9), *tiny_questions(9, "final")], Question)
-
-    def chosen(seed: int) -> list[str]:
-        config = CONFIG.model_copy(update={"seed": seed, "dev_questions": 3})
-        context = Context(
-            "train", config, TrainResources(), {"questions": questions}, Writer(tmp_path / "out"), train.STAGE
-        )
-        return [q.question.id for q in train.dev_questions(context)]
-
-    assert chosen(0) == chosen(0) != chosen(1)
-    assert set(chosen(0)) <= {q.id for q in tiny_questions(9)}
-    assert len(chosen(0)) == 3
-
-
 def test_a_base_that_reads_less_than_max_tokens_is_refused(base, tmp_path):
     with pytest.raises(InputError, match=r"train\.max_tokens 4096 is more than the 2048 tokens"):
         run(tmp_path, base, tiny_dialogues(2), [], config=CONFIG.model_copy(update={"max_tokens": 4096}))
@@ -168,7 +153,7 @@ def test_what_can_t_be_trained_is_refused_in_one_line_and_starts_nothing(
     def started(*arguments: object) -> None:
         raise AssertionError("a worker was started")
 
-    monkeypatch.setattr(train, "train_in", started)
+    monkeypatch.setattr(train_task, "train_in", started)
     given = tiny_dialogues(2) if kept is None else kept
     with pytest.raises(InputError, match=said) as refused:
         run(tmp_path, base, given, [], config=CONFIG.model_copy(update=changes))
@@ -186,17 +171,6 @@ def test_the_plan_refuses_a_base_by_its_files_alone(base, tmp_path):
     plain = shutil.copytree(base, tmp_path / "plain", ignore=shutil.ignore_patterns("chat_template*"))
     with pytest.raises(InputError, match="no chat template"):
         planned(plain)
-
-
-def test_turns_that_no_template_can_write_are_rejected(base):
-    good = tiny_dialogues(1)[0]
-    question, answer = good.messages[-2:]
-    odd = [
-        dataclasses.replace(good, id="", messages=turns) for turns in ((answer, question), (answer, question, answer))
-    ]
-    examples, kept, lost = train.encoded([good, *odd], load_tokenizer(str(base)), 200)
-    assert (len(examples), kept) == (1, [good])
-    assert [(one.record_id, one.reason) for one in lost] == [(odd[0].id, "unanswered"), (odd[1].id, "turn_order")]
 
 
 def test_what_a_search_found_is_what_is_trained(base, tmp_path, ray_cluster):

@@ -172,17 +172,16 @@ def test_what_may_be_best_stays_until_the_next_checkpoint_is_whole(storage):
 
 
 def test_nothing_is_no_checkpoint(storage):
-    assert checkpoints.newest(storage) is None
-    checkpoints.refuse_foreign(storage, IDENTITY)
+    assert checkpoints.newest(storage) is checkpoints.own(storage, IDENTITY) is None
 
 
 def test_checkpoints_of_another_training_are_refused_by_name(storage):
     save(storage, moved(), 1)
-    checkpoints.refuse_foreign(storage, IDENTITY)
+    assert checkpoints.own(storage, IDENTITY) == checkpoints.newest(storage)
     with pytest.raises(
         InputError, match=r"are of another base model: remove them to begin anew, or name another folder"
     ):
-        checkpoints.refuse_foreign(storage, IDENTITY | {"base model": "two"})
+        checkpoints.own(storage, IDENTITY | {"base model": "two"})
 
 
 @pytest.mark.parametrize(
@@ -200,4 +199,4 @@ def test_a_state_that_is_none_of_ours_is_refused_by_its_name(storage, text):
     save(storage, moved(), 1)
     (storage_folder(storage) / "step-000001" / "state.json").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=r"step-000001/state\.json is no state of a checkpoint"):
-        checkpoints.refuse_foreign(storage, IDENTITY)
+        checkpoints.own(storage, IDENTITY)

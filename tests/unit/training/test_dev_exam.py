@@ -10,9 +10,9 @@ from transformers import AutoModelForCausalLM
 from metier.inference.transformers_engine import load_tokenizer
 from metier.records import Question
 from metier.retrieval.prompt import ABSTENTION, prompt_messages
+from metier.training.course import DevScore
 from metier.training.dev_exam import DevQuestion, dev_exam
 from metier.training.engine import Peers
-from metier.training.loop import DevScore
 from tests.fixtures.tiny_model import make_tiny_model
 
 QUESTIONS = [

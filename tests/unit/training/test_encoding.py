@@ -12,11 +12,12 @@ from metier.errors import InputError
 from metier.inference.protocol import chat
 from metier.inference.transformers_engine import load_tokenizer, prompt_ids
 from metier.text.chat_formats import UnreadableChat
-from metier.training.encoding import IGNORED, Example, encode, end_tokens
+from metier.training.encoding import IGNORED, Example, encode, encoded, end_tokens
 from metier.training.packs import alone, packed, padded
 from metier.training.rows import row_of
 from tests.fixtures.chat_templates import CONVERSATIONS, LLAMA3, LLAMA3_TOKENS, conversation, templates
 from tests.fixtures.tiny_model import CHAT_TEMPLATE, make_tiny_model
+from tests.fixtures.training_job import tiny_dialogues
 
 TEXTS = ["The limit is 100 units.\n\n\nA line.\n\n\n\n", "Which limit holds?", "Answer briefly."]
 TWO_TURNS = conversation("Which limit holds?", "100 units.", "Who says so?", "The rule.", system="Answer briefly.")
@@ -221,3 +222,16 @@ def test_only_the_first_end_token_behind_an_answer_is_learnt(changed):
     twice = changed(CHAT_TEMPLATE.replace("<|im_end|>", "<|im_end|><|endoftext|>"))
     example = encode(dataclasses.replace(TWO_TURNS, id=""), twice, (0, 2))
     assert [twice.decode(run) for run in spans(example.labels)] == ["100 units.<|im_end|>", "The rule.<|im_end|>"]
+
+
+def test_a_dialogue_that_no_template_can_write_or_that_is_too_long_is_rejected(folder):
+    good, long = tiny_dialogues(2)
+    question, answer = good.messages[-2:]
+    odd = [
+        dataclasses.replace(good, id="", messages=turns) for turns in ((answer, question), (answer, question, answer))
+    ]
+    long = dataclasses.replace(long, id="", messages=(question, dataclasses.replace(answer, content="A word. " * 1000)))
+    examples, kept, lost = encoded([good, *odd, long], load_tokenizer(str(folder)), 1000)
+    assert (len(examples), kept) == (1, [good])
+    reasons = [(odd[0].id, "unanswered"), (odd[1].id, "turn_order"), (long.id, "too_long")]
+    assert [(one.record_id, one.reason) for one in lost] == reasons

@@ -9,13 +9,13 @@ import torch
 from metier.errors import InputError, StepError
 from metier.training import checkpoints
 from metier.training.card import optimiser_of
-from metier.training.course import Point, StepReport
+from metier.training.course import DevScore, Point, StepReport
 from metier.training.encoding import IGNORED, Example
 from metier.training.engine import Peers, Replicated
 from metier.training.fast_layers import accelerate
 from metier.training.feed import Feed, scheduled, tables_of, write_steps
 from metier.training.guard import contenders
-from metier.training.loop import DevScore, Run, train
+from metier.training.loop import Run, train
 from metier.training.model import LoraMethod, load_base, trainable, with_adapter
 from metier.training.recipe import Recipe
 from metier.training.storage import Storage
