@@ -8,6 +8,7 @@ import pytest
 
 from metier.config import TrainResources
 from metier.errors import InputError
+from metier.execution import train_task
 from metier.execution.plan import make_plan
 from metier.execution.runner import execute
 from metier.execution.step import Step
