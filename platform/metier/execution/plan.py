@@ -71,13 +71,14 @@ def make_plan(targets: Sequence[Step], store: Store, *, missing_ok: bool = False
     ordered = in_order(targets)
     missing = {step.name: said for step in ordered if (said := _missing(step, missing_ok))}
     for step in ordered:
-        if step.stage.check and step.name not in missing:
-            step.stage.check(step)
-    for step in ordered:
         decision = Decision(step, "run", missing[step.name]) if step.name in missing else _decide(step, made, store)
         if decision.artifact:
             made[step.name] = decision.artifact
         decisions.append(decision)
+    for decision in decisions:
+        step = decision.step
+        if step.stage.check and step.name not in missing and decision.action != "reuse":
+            step.stage.check(step)
     return decisions
 
 

@@ -35,7 +35,7 @@ from metier.training.attach import is_adapter
 from metier.training.course import Facts, History, Point
 from metier.training.dev_exam import DevQuestion
 from metier.training.diversity import neighbour_share, spoken
-from metier.training.encoding import Example, encoded, end_tokens
+from metier.training.encoding import Example, encoded, end_tokens, refuse_endless
 from metier.training.meter import Meter, Work
 from metier.training.model import LoraMethod, Method
 from metier.training.recipe import Recipe
@@ -92,24 +92,32 @@ def _validation(context: Context[Config]) -> list[Dialogue]:
 
 
 def check(step: Step) -> None:
-    """Refuses at the plan what the base's files tell; a base that is to be fetched is looked at by `run`."""
+    """Refuses at the plan, by config, tokenizer and names, what training would refuse; a base that is to be fetched is looked
+    at by `run`."""
     base, config = step.inputs["base"], step.config
     folder = folder_here(base.location) if isinstance(base, ModelSource) else None
     if folder and isinstance(config, Config):
-        refuse_unfit_files(str(folder))
-        refuse_long_context(str(folder), config.max_tokens)
+        tokenizer_of(str(folder), config)
+
+
+def tokenizer_of(base: str, config: Config) -> Any:
+    """The tokenizer of a base that can be trained so. Reads no weights. Raises InputError for one that can't."""
+    from metier.inference.transformers_engine import load_tokenizer
+
+    refuse_unfit_files(base)
+    refuse_long_context(base, config.max_tokens)
+    tokenizer = load_tokenizer(base)
+    refuse_unfit_base(base, config.method, tokenizer)
+    refuse_endless(tokenizer, end_tokens(base, tokenizer))
+    return tokenizer
 
 
 def run(context: Context[Config]) -> Counts:
     """Writes adapter/ (the best checkpoint), history.json and verdict.json; goes on from a killed attempt's checkpoint."""
-    from metier.inference.transformers_engine import load_tokenizer
-
     if context.has("settings"):
         context = dataclasses.replace(context, config=settled(context.config, context.location("settings"), of_train))
     config, base = context.config, resolve(context.location("base"))
-    refuse_long_context(base, config.max_tokens)
-    tokenizer = load_tokenizer(base)
-    refuse_unfit_base(base, config.method, tokenizer)
+    tokenizer = tokenizer_of(base, config)
     ends = end_tokens(base, tokenizer)
     train, kept, lost = encoded(context.records("dialogues", Dialogue), tokenizer, config.max_tokens, ends)
     held_out, watched, lost_too = encoded(_validation(context), tokenizer, config.max_tokens, ends)

@@ -35,7 +35,7 @@ from metier.training.checkpoints import newest
 from metier.training.course import History, Point, StepReport
 from metier.training.dev_exam import DevQuestion
 from metier.training.encoding import encoded, end_tokens
-from metier.training.refusals import reasons_of, refuse_long_context, refuse_long_prompts, refuse_unfit_base
+from metier.training.refusals import reasons_of, refuse_long_prompts
 from metier.training.space import BLEND, WINNER, Dimension, Range, Value, dimensions, of_blend, of_train, with_settings
 from metier.training.storage import Storage
 from metier.training.study import importances
@@ -202,7 +202,8 @@ def run(context: Context[Config]) -> Counts:
     resources = context.resources.model_copy(update={"checkpoints": ""})  # each trial's lie, and go, with its folder
     work = context.output.work.absolute()
     questions = dev_exam(context, config.train.dev_questions, config.train.seed, config.train.passages)
-    _refuse_unfit(config.train, base, questions)
+    tokenizer, prompts = train.tokenizer_of(base, config.train), ((q.question.id, q.messages) for q in questions)
+    refuse_long_prompts(prompts, tokenizer, config.train.dev_max_tokens, base)
     blend_in(work / "blend", config.blend, context.inputs, context.progress)
     trainer = _Trainer(config, resources, context.inputs, base, questions, work / "blend")
     plan = Plan(
@@ -217,17 +218,6 @@ def run(context: Context[Config]) -> Counts:
     outcomes = ranked(sweep(plan, work / "trials", trainer, context.progress))
     _write_outputs(context, plan.space, outcomes)
     return Counts(read=len(outcomes), kept=sum(one.state == "complete" for one in outcomes))
-
-
-def _refuse_unfit(config: Train, base: str, questions: Sequence[DevQuestion]) -> None:
-    """Refuses before any trial what each of them would refuse."""
-    from metier.inference.transformers_engine import load_tokenizer
-
-    refuse_long_context(base, config.max_tokens)
-    tokenizer = load_tokenizer(base)
-    refuse_unfit_base(base, config.method, tokenizer)
-    prompts = ((q.question.id, q.messages) for q in questions)
-    refuse_long_prompts(prompts, tokenizer, config.dev_max_tokens, base)
 
 
 def _write_outputs(context: Context[Config], space: Sequence[Dimension], outcomes: Sequence[Outcome]) -> None:

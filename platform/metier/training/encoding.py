@@ -6,6 +6,7 @@ refused by itself (UnreadableChat); a template that never does is refused as a w
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,13 @@ def encode(dialogue: Dialogue, tokenizer: Any, ends: Collection[int] = ()) -> Ex
         end = _end_of_turn(after, len(before), ends, tokenizer)
         labels[len(before) : end] = ids[len(before) : end]
     return Example(ids, labels)
+
+
+def refuse_endless(tokenizer: Any, ends: Collection[int]) -> None:
+    """Raises InputError where the chat template ends no assistant's turn: asked of one short exchange, without any data."""
+    messages = (Message(role="user", content="Which one?"), Message(role="assistant", content="This one."))
+    with contextlib.suppress(UnreadableChat):  # a template that wants more than this is judged by the dialogues alone
+        encode(Dialogue(messages=messages, task="default", source="structured"), tokenizer, ends)
 
 
 def _ids(tokenizer: Any, messages: Sequence[Message], answering: bool = False) -> list[int]:

@@ -19,9 +19,8 @@ TEMPLATES = "*chat_template*"  # .jinja or .json beside the tokenizer, or a fold
 
 
 def refuse_unfit_base(folder: str, method: AnyMethod, tokenizer: Any) -> None:
-    """Raises InputError for a base that can't be trained so: no causal language model, incomplete or quantised weights,
-    targets that match nothing, or a tokenizer of another model. Reads no weights."""
-    refuse_unfit_files(folder)
+    """Raises InputError for a base that can't be trained so: no causal language model, targets that match
+    nothing, or a tokenizer of another model. Reads no weights; that its files are whole is refuse_unfit_files' to say."""
     base = skeleton(folder)
     if not isinstance(method, FullMethod):
         refuse_unfit_targets(base, method)

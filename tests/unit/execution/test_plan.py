@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from metier.errors import InputError, MissingError
@@ -94,3 +96,16 @@ def test_a_folder_that_is_not_there_yet_is_a_reason_of_a_plan_that_nothing_carri
     (tmp_path / "documents").mkdir()
     with pytest.raises(InputError, match="no document in it"):  # it is there, and no use
         make_plan([step], Store(tmp_path / "store"), missing_ok=True)
+
+
+def test_settings_that_do_not_fit_their_inputs_are_refused_unless_the_step_is_reused(store):
+    def refuse(step):
+        raise InputError("does not fit")
+
+    def checked(**settings):
+        step = toy_pipeline(**settings)
+        return dataclasses.replace(step, stage=dataclasses.replace(step.stage, check=refuse))
+
+    assert make_plan([checked()], store)[-1].action == "reuse"
+    with pytest.raises(InputError, match="does not fit"):
+        make_plan([checked(longest=2)], store)

@@ -172,6 +172,13 @@ def test_the_plan_refuses_a_base_by_its_files_alone(base, tmp_path):
     plain = shutil.copytree(base, tmp_path / "plain", ignore=shutil.ignore_patterns("chat_template*"))
     with pytest.raises(InputError, match="no chat template"):
         planned(plain)
+    with pytest.raises(InputError, match="targets: w_pack matches no layer"):
+        planned(base, method=LoraMethod(targets=("w_pack",)))
+    endless = shutil.copytree(base, tmp_path / "endless")
+    template = endless / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<|im_end|>", ""))
+    with pytest.raises(InputError, match="the model would never learn to stop"):
+        planned(endless)
 
 
 def test_what_a_search_found_is_what_is_trained(base, tmp_path, ray_cluster):

@@ -83,7 +83,6 @@ def test_a_tokenizer_with_one_id_too_many_is_refused(other, tokenizer):
         ({"architectures": ["LlamaForSequenceClassification"]}, "are of LlamaForSequenceClassification, which is no"),
         ({"model_type": "of-tomorrow"}, "describes no model that is known here"),
         ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "of BertForMaskedLM, which is no causal language model"),
-        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, r"quantised \(gptq\); train on the full-precision"),
         ({"auto_map": {"AutoConfig": "code.Config"}, "model_type": "own"}, "describes no model that is known here"),
     ],
 )  # fmt: skip
@@ -93,13 +92,18 @@ def test_a_base_that_is_no_plain_causal_language_model_is_refused_in_one_line(ot
     assert "\n" not in str(refused.value)
 
 
-def test_weight_files_that_are_missing_are_named(other, tokenizer):
+def test_quantised_weights_are_refused(other):
+    with pytest.raises(InputError, match=r"quantised \(gptq\); train on the full-precision"):
+        refuse_unfit_files(other(quantization_config={"quant_method": "gptq", "bits": 4}))
+
+
+def test_weight_files_that_are_missing_are_named(other):
     folder = other()
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     with open(f"{folder}/model.safetensors.index.json", "w") as file:
         json.dump(index, file)
     with pytest.raises(InputError, match="2 of its weight files are missing, first model-00001-of-00002.safetensors"):
-        refuse_unfit_base(folder, LoraMethod(), tokenizer)
+        refuse_unfit_files(folder)
 
 
 def test_a_tokenizer_without_a_chat_template_is_refused_by_its_files(other):
