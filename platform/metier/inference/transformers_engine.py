@@ -16,12 +16,22 @@ from metier.inference.probe import engine_dtype
 from metier.inference.protocol import Request, Response, chat, failed
 from metier.records import Message
 
+SHOWN = 160  # characters of another's message
+
 
 def load_tokenizer(model: str) -> Any:
-    """The tokenizer of a local model folder. Raises InputError when it has no chat template."""
+    """The tokenizer of a local model folder. Raises InputError when it can't be read, or has no chat template."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # files that are missing or broken: the libraries raise whatever they stumble over
+        said = " ".join(str(error).split())[:SHOWN]
+        raise InputError(
+            f"model {model}: its tokenizer's files can't be read ({type(error).__name__}: {said}); copy or fetch them anew"
+        ) from error
     if not tokenizer.chat_template:
         raise InputError(f"model {model}: its tokenizer has no chat template; give an instruction-tuned model")
     return tokenizer

@@ -103,10 +103,12 @@ def _ids(tokenizer: Any, messages: Sequence[Message], answering: bool = False) -
 
 
 def _rendered(tokenizer: Any, messages: Sequence[Message], answering: bool, **form: Any) -> Any:
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, TemplateSyntaxError
 
     try:
         return tokenizer.apply_chat_template(chat(messages), add_generation_prompt=answering, **form)
+    except TemplateSyntaxError as error:
+        raise InputError(f"the chat template is no valid template, line {error.lineno}: {error.message}") from None
     except TemplateError as error:  # templates refuse in words of their own: a system message, an order of turns
         raise UnreadableChat("refused_by_template", " ".join(str(error).split())) from None
 

@@ -34,8 +34,8 @@ def refuse_unfit_base(folder: str, method: AnyMethod, tokenizer: Any) -> None:
 
 
 def refuse_unfit_files(folder: str) -> None:
-    """Raises InputError where a base's files alone tell that it can't be trained: quantised or missing weights, or no chat
-    template. Needs no torch."""
+    """Raises InputError where a base's files alone tell that it can't be trained: quantised, missing or cut weights, or no
+    chat template. Needs no torch."""
     scheme = _json(Path(folder) / "config.json").get("quantization_config")
     if scheme:
         kind = scheme.get("quant_method", "quantised")
@@ -45,9 +45,26 @@ def refuse_unfit_files(folder: str) -> None:
         missing = [n for n in sorted(set(_json(index)["weight_map"].values())) if not index.with_name(n).exists()]
         if missing:
             raise InputError(f"base {folder}: {len(missing)} of its weight files are missing, first {missing[0]}")
+    for weights in sorted(Path(folder).glob("*.safetensors")):
+        if not _whole(weights):
+            raise InputError(f"base {folder}: {weights.name} is cut short or damaged; copy or fetch it anew")
     tokenizer = Path(folder) / "tokenizer_config.json"
     if tokenizer.exists() and not _json(tokenizer).get("chat_template") and not any(Path(folder).glob(TEMPLATES)):
         raise InputError(f"base {folder}: its tokenizer has no chat template; give an instruction-tuned model")
+
+
+def _whole(weights: Path) -> bool:
+    """Whether a safetensors file is as long as its header says: 8 bytes of the header's length, the header, the tensors."""
+    with weights.open("rb") as file:
+        size, length = weights.stat().st_size, int.from_bytes(file.read(8), "little")
+        if length > size:
+            return False
+        try:
+            header = json.loads(file.read(length))
+            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+            return bool(8 + length + max(ends, default=0) == size)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False
 
 
 def refuse_long_context(folder: str, max_tokens: int) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import pytest
 
@@ -94,3 +95,13 @@ def test_the_embedded_model_speaks():
     assert ids[0] == 1  # the template begins the conversation, and nothing adds a second beginning
     answer = open_engine(TransformersEngine(), folder).generate([asks("a", "What is the capital of France?")])[0]
     assert "Paris" in answer.text
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "{}", '{"model": {"type": "BPE"}}'])
+def test_a_tokenizer_that_is_missing_or_broken_is_refused_in_one_line(model, tmp_path, text):
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    if text is not None:
+        (folder / "tokenizer.json").write_text(text)
+    with pytest.raises(InputError, match=r"model .*: its tokenizer's files can't be read .*; copy or fetch them anew$"):
+        load_tokenizer(str(folder))

@@ -12,7 +12,7 @@ from metier.errors import InputError
 from metier.inference.protocol import chat
 from metier.inference.transformers_engine import load_tokenizer, prompt_ids
 from metier.text.chat_formats import UnreadableChat
-from metier.training.encoding import IGNORED, Example, encode, encoded, end_tokens
+from metier.training.encoding import IGNORED, Example, encode, encoded, end_tokens, refuse_endless
 from metier.training.packs import alone, packed, padded
 from metier.training.rows import row_of
 from tests.fixtures.chat_templates import CONVERSATIONS, LLAMA3, LLAMA3_TOKENS, conversation, templates
@@ -185,6 +185,19 @@ def test_a_template_without_an_end_token_is_refused(changed):
     endless = changed(CHAT_TEMPLATE.replace("<|im_end|>", ""))
     with pytest.raises(InputError, match="without '<|im_end|>': the model would never learn to stop"):
         encode(TWO_TURNS, endless)
+
+
+def test_whether_a_template_ends_a_turn_is_known_without_any_data(changed):
+    endless, strict = CHAT_TEMPLATE.replace("<|im_end|>", ""), "{{ raise_exception('a system message is needed') }}"
+    refuse_endless(changed(CHAT_TEMPLATE), ())
+    refuse_endless(changed(strict), ())  # the dialogues may suit it better than what is asked here
+    with pytest.raises(InputError, match="never learn to stop"):
+        refuse_endless(changed(endless), ())
+
+
+def test_a_template_that_is_none_is_refused_with_its_line(changed):
+    with pytest.raises(InputError, match="the chat template is no valid template, line 2: "):
+        encode(TWO_TURNS, changed("{# a remark #}\n{% for %}"))
 
 
 def test_an_end_token_of_an_earlier_turn_is_not_taken_for_the_assistants(changed):

@@ -106,6 +106,17 @@ def test_weight_files_that_are_missing_are_named(other):
         refuse_unfit_files(folder)
 
 
+@pytest.mark.parametrize("cut", [lambda data: b"", lambda data: data[:5], lambda data: data[:40], lambda data: data[:-1],
+                                 lambda data: data[:8] + b"x" * (len(data) - 8)])  # fmt: skip
+def test_a_weight_file_that_is_cut_short_or_damaged_is_named(base, tmp_path, cut):
+    folder = str(shutil.copytree(base, tmp_path / "model"))
+    refuse_unfit_files(folder)
+    weights = Path(folder) / "model.safetensors"
+    weights.write_bytes(cut(weights.read_bytes()))
+    with pytest.raises(InputError, match=r"model\.safetensors is cut short or damaged; copy or fetch it anew"):
+        refuse_unfit_files(folder)
+
+
 def test_a_tokenizer_without_a_chat_template_is_refused_by_its_files(other):
     folder = other()
     refuse_unfit_files(folder)
