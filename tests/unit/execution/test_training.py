@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import threading
@@ -109,8 +108,9 @@ def test_what_the_loop_refuses_is_raised_in_its_own_words(base, tmp_path, ray_cl
 def test_a_workers_crash_is_one_line_with_its_reason(base, tmp_path, ray_cluster, monkeypatch):
     monkeypatch.setattr(training, "RESTARTS", 0)
     folder = make_job(tmp_path / "job", base)
-    job = json.loads((folder / worker.JOB).read_text())
-    (folder / worker.JOB).write_text(json.dumps(job | {"base": str(tmp_path / "gone")}))
-    with pytest.raises(StepError, match=r"^training failed .*, worker 0 with OSError: .*gone") as caught:
+    (folder / worker.DEV).unlink()
+    with pytest.raises(
+        StepError, match=r"^training failed .*, worker 0 with FileNotFoundError: .*dev\.jsonl"
+    ) as caught:
         train_in(folder, ONE, silent)
     assert "\n" not in str(caught.value)

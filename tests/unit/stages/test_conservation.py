@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metier.config import StageConfig
+from metier.execution import train_task
 from metier.lineage.artifact import Artifact
 from metier.lineage.source import PathSource
 from metier.models import ModelSource
@@ -175,7 +176,7 @@ def untrained(monkeypatch):
         history = {"points": [point], "losses": [[1, 1.0]], "stopped_early": False}
         return {"history": history, "best_step": 1, "fit": None, "trainable": 1, "total": 2}
 
-    monkeypatch.setattr(train, "train_in", train_in)
+    monkeypatch.setattr(train_task, "train_in", train_in)
 
 
 @few
