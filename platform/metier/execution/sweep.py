@@ -23,8 +23,9 @@ from typing import Any
 
 from metier.errors import InputError, MetierError, StepError
 from metier.execution.step import Progress
+from metier.execution.training import Told
 from metier.execution.trial_place import Place, Settings
-from metier.training.course import Point, StepReport
+from metier.training.course import Point
 from metier.training.soundness import DIVERGED
 from metier.training.space import Dimension
 from metier.training.study import distribution
@@ -39,7 +40,6 @@ TRIAL_BYTES = (
 OBJECTIVE, CHECKPOINT = "objective", "checkpoint"
 REASON_CHARACTERS = 500
 
-Told = StepReport | Point
 TrainOnce = Callable[[Settings, Path, Callable[[Told], None]], None]
 """Trains with some settings in a folder of its own, goes on from the checkpoints there, and tells each new one, and the steps."""
 

@@ -21,6 +21,7 @@ from metier.errors import InputError
 from metier.execution.step import Context, Input, Progress, Source, Stage, Step
 from metier.execution.sweep import Plan, sweep
 from metier.execution.train_task import CHECKPOINTS, Task, trained
+from metier.execution.training import Told
 from metier.lineage.artifact import Artifact, Writer
 from metier.lineage.fingerprint import digest
 from metier.lineage.manifest import MANIFEST, Counts
@@ -32,7 +33,7 @@ from metier.stages.blend import Config as Blend
 from metier.stages.dev_exam import dev_exam
 from metier.stages.train import Config as Train
 from metier.training.checkpoints import newest
-from metier.training.course import History, Point, StepReport
+from metier.training.course import History
 from metier.training.dev_exam import DevQuestion
 from metier.training.encoding import encoded, end_tokens
 from metier.training.refusals import reasons_of, refuse_long_prompts
@@ -104,9 +105,7 @@ class _Trainer:
     questions: Sequence[DevQuestion]
     mixed: Path  # the blend as the file describes it
 
-    def __call__(
-        self, settings: Mapping[str, Value], folder: Path, report: Callable[[StepReport | Point], None]
-    ) -> None:
+    def __call__(self, settings: Mapping[str, Value], folder: Path, report: Callable[[Told], None]) -> None:
         state = newest(Storage(str(folder / CHECKPOINTS)))
         for point in History.from_json(state["history"]).points if state else ():  # a kill may have kept it untold
             report(point)
