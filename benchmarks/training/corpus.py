@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 128256, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 8192, "rope_theta": 500000.0,
     "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "bos_token_id": 128000, "eos_token_id": 128001,
@@ -15,21 +16,28 @@ EXAMPLES = 480
 SHORTEST, LONGEST = 48, 2048
 
 
-def make_model(folder: Path) -> None:
-    """Writes the model, 16 GB, and a tokenizer that the peers want to see; once."""
+def make_model(folder: Path, **sizes: Any) -> None:
+    """Writes the model, 16 GB, and a tokenizer that the peers want to see; once. `sizes`: what differs from SHAPE."""
     if (folder / "tokenizer.json").exists():
         return
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+    shape = SHAPE | sizes
     torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda"):
-        LlamaForCausalLM(LlamaConfig(**SHAPE)).save_pretrained(folder, max_shard_size="4GB")
-    words = Tokenizer(models.WordLevel({f"t{i}": i for i in range(SHAPE["vocab_size"])}, unk_token="t0"))
+        model = LlamaForCausalLM._from_config(LlamaConfig(**shape), dtype=torch.bfloat16)
+    model.save_pretrained(folder, max_shard_size="4GB")
+    words = Tokenizer(models.WordLevel({f"t{i}": i for i in range(shape["vocab_size"])}, unk_token="t0"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    names = {"bos_token": "t128000", "eos_token": "t128001", "pad_token": "t128002", "unk_token": "t0"}
+    end = shape["eos_token_id"]
+    names = {
+        "bos_token": f"t{shape['bos_token_id']}",
+        "eos_token": f"t{end}",
+        "pad_token": f"t{end + 1}",
+        "unk_token": "t0",
+    }
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, **names)
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
     tokenizer.save_pretrained(folder)

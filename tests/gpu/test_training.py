@@ -10,28 +10,16 @@ import torch
 from metier.training import checkpoints, worker
 from metier.training.course import StepReport
 from metier.training.engine import Peers
-from metier.training.model import FullMethod, LoraMethod, QloraMethod
+from metier.training.model import FullMethod, LoraMethod, QloraMethod, trainable
+from metier.training.preparation import prepared
+from metier.training.recipe import Recipe
 from metier.training.storage import Storage
-from tests.fixtures.tiny_model import make_tiny_model
-from tests.fixtures.training_job import CHECKPOINTS, make_job
+from tests.fixtures.training_job import CHECKPOINTS, losses, make_job
 
 pytestmark = pytest.mark.gpu
 GPU = "cuda:0"
+PAGED_FROM = 100_000  # moments; bitsandbytes leaves fewer on the card
 METHODS = {"lora": LoraMethod(rank=4), "qlora": QloraMethod(rank=4), "full": FullMethod()}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """The tiny tokenizer beside a model as wide as rows of 4 bits and the fast path's heads want it."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = make_tiny_model(tmp_path_factory.mktemp("model"), ["The ledger limit is 100 units."])
-    torch.manual_seed(0)
-    config = LlamaConfig(vocab_size=512, hidden_size=256, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
-                         num_key_value_heads=2, head_dim=64, max_position_embeddings=2048, bos_token_id=1, eos_token_id=2,
-                         pad_token_id=2)  # fmt: skip
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    return folder
 
 
 class Killed(Exception):
@@ -46,12 +34,8 @@ def killed_after(step: int):
     return tell
 
 
-def losses(folder) -> list[float]:
-    return [loss for _, loss in json.loads((folder / worker.RESULT).read_text())["history"]["losses"]]
-
-
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("optimiser", ["adamw", "adamw_8bit"])
+@pytest.mark.parametrize("optimiser", ["adamw", "adamw_8bit", "paged_adamw_8bit"])
 def test_a_resumed_job_goes_on_with_the_losses_of_an_unbroken_one(base, tmp_path, method, optimiser):
     settings = {"method": METHODS[method], "optimiser": optimiser, "precision": "bfloat16", "learning_rate": 1e-3}
     whole, broken = (make_job(tmp_path / name, base, **settings) for name in ("whole", "broken"))
@@ -66,3 +50,20 @@ def test_a_resumed_job_goes_on_with_the_losses_of_an_unbroken_one(base, tmp_path
     fit = json.loads((whole / worker.RESULT).read_text())["fit"]
     assert fit["optimiser"] == optimiser
     assert fit["measured_bytes"] > 0
+
+
+def test_paged_moments_stay_in_the_host_s_memory_when_a_job_is_resumed(base):
+    recipe = Recipe(optimiser="paged_adamw_8bit", batch_tokens=512)
+    first, second = (prepared(str(base), FullMethod(), recipe, GPU, 64)[0] for _ in range(2))
+    for _ in range(2):
+        for weight in trainable(first.model).values():
+            weight.grad = torch.ones_like(weight)
+        first.step(1e-3, 1.0)
+    saved = {name: tensor.cpu().clone() for name, tensor in first.tensors()}
+    second.load(saved)
+    loaded = dict(second.tensors())
+    assert loaded.keys() == saved.keys()
+    for name, tensor in loaded.items():
+        assert torch.equal(tensor.cpu(), saved[name]), name
+    large = {t.device.type for name, t in loaded.items() if name.startswith("state") and t.numel() >= PAGED_FROM}
+    assert large == {"cpu"}

@@ -147,7 +147,19 @@ class Replicated:
                 weight.copy_(saved[f"weight:{name}"])
             state = {key: saved[f"{key}:{name}"] for key in found[name] if key != "weight"}
             if state:
-                self._optimiser.state[weight] = {key: _placed(key, value, weight) for key, value in state.items()}
+                self._optimiser.state[weight] = {key: self._placed(key, value, weight) for key, value in state.items()}
+
+    def _placed(self, key: str, value: Any, weight: Any) -> Any:
+        """A part of the optimiser's state where it keeps it: beside the weight, but bitsandbytes' counters as plain numbers.
+
+        torch's fused AdamW, which a GPU trains with, wants its counter on the GPU too; moments that bitsandbytes keeps in the
+        host's memory belong into what it takes there.
+        """
+        if key == "step" and not value.is_floating_point():
+            return int(value)
+        if value.shape == weight.shape and hasattr(self._optimiser, "get_state_buffer"):
+            return self._optimiser.get_state_buffer(weight, value.dtype).copy_(value)
+        return value.to(weight.device, copy=True)
 
     def generating(self) -> AbstractContextManager[Any]:
         """See Engine."""
@@ -168,16 +180,6 @@ def by_weight(saved: Iterable[str]) -> dict[str, list[str]]:
         key, name = full.split(":", 1)
         found.setdefault(name, []).append(key)
     return found
-
-
-def _placed(key: str, value: Any, weight: Any) -> Any:
-    """A part of an optimiser's state as it keeps it: beside the weight, but bitsandbytes' counters as plain numbers.
-
-    torch's fused AdamW, which a GPU trains with, wants its counter on the GPU too.
-    """
-    if key == "step" and not value.is_floating_point():
-        return int(value)
-    return value.to(weight.device, copy=True)
 
 
 def _buckets(weights: list[Any]) -> Iterator[list[Any]]:

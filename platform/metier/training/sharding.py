@@ -16,7 +16,8 @@ from metier.training.shape import HALF, WHOLE, Shape
 
 DDP, FSDP, ZERO_2, ZERO_3 = "ddp", "fsdp2", "zero2", "zero3"
 GATHERED_LAYERS = 2  # one computes, the next is on its way
-BUCKET_BYTES = 4e9  # DeepSpeed's, of 5e8 values: in bfloat16 one that fills and one under way, in float32 what is sent
+BUCKET = 50_000_000  # values that DeepSpeed sums at once; its own default, ten times that, would take 3.6 GB more
+BUCKET_BYTES = BUCKET * (2 * HALF + WHOLE)  # in bfloat16 one that fills and one under way, in float32 what is sent
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Sharding:
         """Whether weights are spread, and gathered where they are needed."""
         return self.engine in (FSDP, ZERO_3)
 
+    @property
+    def copies(self) -> bool:
+        """Whether what is gathered takes memory of its own: one worker of DeepSpeed computes with the weights that it holds."""
+        return self.gathers and (self.engine == FSDP or self.workers > 1 or self.offload)
+
     def held(self, moments: float) -> float:
         """Bytes that one worker's card holds of a weight that trains, with `moments` bytes of these.
 
@@ -62,14 +68,12 @@ class Sharding:
     def under_way(self, shape: Shape, trained: bool) -> float:
         """Bytes of gathered layers; and of a layer's gradient, in bfloat16, in the float32 that is sent, and the one before."""
         buckets = BUCKET_BYTES if self.zero else 0
-        if not self.gathers:
-            return buckets
-        gathered = GATHERED_LAYERS * HALF * shape.layer
-        return buckets + gathered + (shape.layer * (HALF + 2 * WHOLE) if trained else 0)
+        gathered = GATHERED_LAYERS * HALF * shape.layer if self.copies else 0
+        return buckets + gathered + (shape.layer * (HALF + 2 * WHOLE) if trained and self.gathers else 0)
 
     def root(self, shape: Shape) -> float:
         """Bytes of the root unit, gathered."""
-        return shape.others * HALF if self.gathers else 0
+        return shape.others * HALF if self.copies else 0
 
     def waiting(self, shape: Shape) -> float:
         """Bytes of the output layer's gradient, which is made first and summed last."""

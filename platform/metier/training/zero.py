@@ -17,12 +17,29 @@ import torch
 from metier.errors import InputError
 from metier.training.engine import Peers, by_weight
 from metier.training.model import FullMethod, base_dtype, load_base, trainable, with_adapter
+from metier.training.sharding import BUCKET, GATHERED_LAYERS
 from metier.training.spread import Places, Spreading, Stored, TokenLoss, decoder_layers, hollow
 
 CLOCK = "step"  # the counter in AdamW's state; all weights share it here
 
 
-def zero_config(stage: int, computed_in: Any, offload: bool) -> dict[str, Any]:
+def gathered_at_once(model: Any) -> dict[str, int]:
+    """Limits in values, for stage 3: what belongs to no layer, the layer that computes, and the next one on its way.
+
+    DeepSpeed's own limits are 1e9 values, whatever the model. Llama-3's embedding and output layer alone are more, and nothing
+    would be fetched ahead; and five of an 8B model's layers would stay gathered between their two passes.
+    """
+    layers = [sum(weight.numel() for weight in layer.parameters()) for layer in decoder_layers(model)]
+    rest = sum(weight.numel() for weight in model.parameters()) - sum(layers)
+    return {
+        "stage3_prefetch_bucket_size": max(layers),
+        "stage3_max_live_parameters": rest + GATHERED_LAYERS * max(layers),
+        "stage3_max_reuse_distance": 0,
+        "stage3_param_persistence_threshold": 0,  # a layer comes in one message, small weights with the large ones
+    }
+
+
+def zero_config(stage: int, computed_in: Any, offload: bool, limits: Mapping[str, int] | None = None) -> dict[str, Any]:
     """DeepSpeed's configuration. How many pieces a step has, the learning rate and the clipping are told in each step."""
     host = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
     return {
@@ -33,8 +50,9 @@ def zero_config(stage: int, computed_in: Any, offload: bool) -> dict[str, Any]:
         "zero_force_ds_cpu_optimizer": False,
         "zero_optimization": {
             "stage": stage,
-            "stage3_param_persistence_threshold": 0,  # a layer comes in one message, small weights with the large ones
+            "reduce_bucket_size": BUCKET,
         }
+        | dict(limits or {})
         | ({"offload_optimizer": host} if offload else {})
         | ({"offload_param": host} if offload and stage == 3 else {}),
     }
@@ -44,7 +62,6 @@ def open_zero(asked: Spreading, stage: int) -> Zero:
     """All of the model has one type: `computed_in`, else a full model's float32 or the base's own."""
     device, full = asked.device, isinstance(asked.method, FullMethod)
     deepspeed = _deepspeed(device)
-    config = zero_config(stage, asked.computed_in, asked.offload)
     dtype = asked.computed_in or (torch.float32 if full else base_dtype(device))
     if stage == 3:
         model, places = hollow(asked.folder, asked.method, asked.seed, dtype)
@@ -55,11 +72,13 @@ def open_zero(asked: Spreading, stage: int) -> Zero:
         )  # gathered whole: fast_layers.py
         if not full:
             model.enable_input_require_grads()  # else the first layer's gradients are taken away before they are there
+        config = zero_config(stage, asked.computed_in, asked.offload, gathered_at_once(model))
         _spread(deepspeed, model.to(dtype), places, asked.folder, config)
     else:
         base = load_base(asked.folder, device, dtype)
         model = base if isinstance(asked.method, FullMethod) else with_adapter(base, asked.method, asked.seed)
         asked.prepare(model)
+        config = zero_config(stage, asked.computed_in, asked.offload)
     weights = trainable(model)
     engine, *_ = deepspeed.initialize(
         model=TokenLoss(model), optimizer=asked.optimised(weights), config=config, dist_init_required=False
