@@ -44,19 +44,18 @@ def test_predictions_are_within_a_tenth_of_what_an_h200_measured(method, tokens,
         ("fsdp2", LoraMethod(), 1, 8192, 0, False, 15.34),
         ("fsdp2", LoraMethod(), 1, 4096, 8, False, 8.80),
         ("fsdp2", LoraMethod(), 2, 8192, 0, False, 13.07),
-        ("zero3", FullMethod(), 1, 4096, 0, False, 54.76),
-        ("zero3", FullMethod(), 1, 4096, 4, True, 14.15),
-        ("zero3", FullMethod(), 2, 4096, 0, False, 37.92),
+        ("zero3", FullMethod(), 1, 4096, 0, False, 53.09),
+        ("zero3", FullMethod(), 1, 4096, 8, True, 8.34),
+        ("zero3", FullMethod(), 2, 4096, 0, False, 35.45),
+        ("zero3", LoraMethod(), 1, 4096, 0, False, 10.16),
+        ("zero3", LoraMethod(), 2, 4096, 0, False, 10.63),
         ("zero2", FullMethod(), 1, 4096, 0, False, 57.34),
-        ("zero2", FullMethod(), 1, 4096, 8, False, 57.34),
-        ("zero2", FullMethod(), 1, 4096, 4, True, 15.36),
-        ("zero2", FullMethod(), 2, 4096, 8, False, 31.39),
     ],
 )
 def test_predictions_for_spread_weights_are_within_a_tenth_of_what_was_measured(
     engine, method, workers, tokens, recomputed, offload, gib
 ):
-    """A Llama-3-8B of 8 layers, each worker a process on one H200; torch 2.11.0, DeepSpeed 0.19.8, 2026-11-29."""
+    """A Llama-3-8B of 8 layers, each worker a process on one H200; torch 2.11.0, DeepSpeed 0.19.8, 2026-11-29 and 30."""
     shape = dataclasses.replace(LLAMA_8B, layers=8)
     sharding = Sharding(engine, workers, offload)
     assert predicted_bytes(shape, method, tokens, recomputed, sharding=sharding) == pytest.approx(gib * GIB, rel=0.1)
