@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -28,15 +29,34 @@ def is_url(folder: str) -> bool:
 
 def refuse_credentials(folder: str) -> str:
     """The folder, unless it is a URL that names a user, a key or a password: ValueError."""
-    user, at, _ = folder.partition("://")[2].rpartition("@")
+    user, at, _ = unquote(folder).partition("://")[2].rpartition("@")  # %40 is read as @ where the URL is opened
     in_key = "/" in user and ":" not in user  # an object's name may hold an @; USER:PASSWORD@ may hold slashes
-    if is_url(folder) and at and user != "anonymous" and not in_key:  # which is how gs:// spells a public bucket
+    if at and user != "anonymous" and not in_key:  # which is how gs:// spells a public bucket
         raise ValueError("a URL names no key and no user: credentials come from the environment")
     return folder
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, tree: Any) -> Any:
+        """Pydantic would take true for 1, and YAML reads yes and on as true."""
+        for name, value in tree.items() if isinstance(tree, dict) else ():
+            parts = list(value.values()) if isinstance(value, dict) else value
+            given = parts if isinstance(parts, list | tuple) else (parts,)
+            if name in cls.model_fields and any(isinstance(one, bool) for one in given):
+                kinds = _kinds(cls.model_fields[name].annotation)
+                if {int, float} & kinds and bool not in kinds:
+                    raise ValueError(f"{name}: true and false (yes, no, on, off) are no numbers: write one")
+        return tree
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that a field's type is built of."""
+    parts = get_args(annotation)
+    return {kind for part in parts for kind in _kinds(part)} if parts else {annotation}
 
 
 class StageConfig(_Strict):

@@ -6,16 +6,18 @@ A key that does not exist is refused with the nearest one that does; every messa
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import warnings
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from metier.config import Resources, StageConfig, TrainResources, expanded
 from metier.errors import InputError
+from metier.models import HUB_ID
 from metier.stages.anonymise import Config as Anonymise
 from metier.stages.blend import Config as Blend
 from metier.stages.chunk import Config as Chunk
@@ -47,6 +49,7 @@ from metier.strict_yaml import yaml_value
 from metier.training.space import dimensions
 
 Format = Literal["w4a16", "w8a8"]
+ROLES = ("base", "teacher", "embedder", "names", "judge")
 
 
 class Models(StageConfig):
@@ -66,11 +69,47 @@ class Models(StageConfig):
     formats: tuple[Format, ...] = ("w4a16", "w8a8")
     """Quantised formats to try; the smallest that this machine's engine executes and the gate passes ships."""
 
+    @field_validator(*ROLES)
+    @classmethod
+    def _can_be_a_model(cls, value: str, info: ValidationInfo) -> str:
+        """A URL may hold a token, so no fault repeats the value."""
+        if not value.strip():
+            if value or info.field_name in ("base", "embedder"):
+                raise ValueError("is empty: name a model, or remove the key")
+            return value
+        if re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+            raise ValueError("a control character stands in it: write the name without")
+        if ":/" in value:
+            raise ValueError("a URL is no model: give a folder, or a hub id (owner/name)")
+        is_path = value.startswith((".", "/", "~")) or os.path.isdir(value)
+        if not is_path and not re.fullmatch(r"[\w.-]{1,96}", value):  # which is a package's, or a folder to be
+            _refuse_hub_id(value)
+        if not is_path and "@" in value and info.field_name == "embedder":
+            raise ValueError("an embedder has no @REVISION: download that revision, and give its folder")
+        return value
+
     @model_validator(mode="after")
     def _each_once(self) -> Models:
         if len(set(self.formats)) < len(self.formats):
             raise ValueError("formats: each format stands there once")
         return self
+
+
+def _refuse_hub_id(value: str) -> None:
+    """Raises ValueError for what the hub's own client would not take."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    match = HUB_ID.fullmatch(value)
+    try:
+        if match is None or ".." in value or (match["revision"] or "x").startswith((".", "-")):
+            raise HFValidationError
+        validate_repo_id(match["id"])
+    except HFValidationError:
+        raise ValueError(
+            "neither a folder here nor a hub id: that is owner/name or owner/name@revision, each part of at most 96 "
+            "letters, digits and . _ - (no -- and no .., none of them first or last, no .git)"
+        ) from None
 
 
 # Every class has a `register` from ABCMeta, which pydantic takes for a field of the parent.
@@ -117,6 +156,9 @@ class Stages(StageConfig):
 
     @model_validator(mode="after")
     def _a_space_that_its_stages_take(self) -> Stages:
+        if {"method", "method.method"} & set(self.tune.search):
+            raise ValueError("tune.search: the method itself can't be searched: set stages.train.method.method, and "
+                             "compare methods in one experiment each")  # fmt: skip
         try:
             dimensions(self.tune.search, self.train, self.blend)
         except ValueError as error:
@@ -127,8 +169,6 @@ class Stages(StageConfig):
 class StageResources(StageConfig):
     """Where each stage runs: CPUs, GPUs, workers and batch size. Enters no key."""
 
-    default: Resources = Resources()
-    """For every stage that is not named here."""
     synthesise: Resources | None = None
     train: TrainResources | None = None
     tune: TrainResources | None = None
@@ -137,8 +177,22 @@ class StageResources(StageConfig):
     exam: Resources | None = None
     index: Resources | None = None
     deduplicate: Resources | None = None
+    default: Resources = Resources()  # after `train`, which its rule looks at
+    """For every stage that is not named here."""
     min_free_disk_gb: float = Field(5, ge=0)
     """A run is refused before it starts when the store's disk has less than this free."""
+
+    @field_validator("default")
+    @classmethod
+    def _trains_too(cls, value: Resources, info: ValidationInfo) -> Resources:
+        """Where training has no resources of its own, these must suit it."""
+        if info.data.get("train", True) is None:  # True: there were some, with a fault of their own
+            try:
+                TrainResources(**value.model_dump())
+            except ValidationError as error:
+                said = error.errors()[0]["ctx"]["error"]
+                raise ValueError(f"{said}; or give resources.train (and resources.tune) values of their own") from None
+        return value
 
     def of(self, stage: str) -> Resources:
         """The resources of a stage."""
@@ -174,13 +228,17 @@ SECRETIVE = ("key", "url", "token", "secret", "password")  # what stands there b
 def load(path: Path) -> Experiment:
     """Reads an experiment file; paths in it are relative to the file. Raises InputError with the place and the mend."""
     try:
-        tree = yaml_value(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tree = yaml_value(text)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file (`metier init` writes one)") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error})") from None
     except OSError as error:
         raise InputError(f"{path}: not a readable file ({error.strerror})") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise InputError(f"{path}, line {line}: the character {chr(error.character)!r} can't stand in YAML") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
@@ -203,7 +261,7 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     }
     names = {  # absolute, for the folder `./owner/name` beside the file would else read as a hub id
         key: str((folder / value).absolute())
-        for key in ("base", "teacher", "embedder", "names", "judge")
+        for key in ROLES
         if (value := getattr(experiment.models, key)).startswith(".")
     }
     models = experiment.models.model_copy(update=names)
@@ -229,12 +287,22 @@ def explained(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{place}: this key is needed"
     if fault["type"] == "value_error":  # a rule of ours, which says it all
         return f"{place}: {fault['ctx']['error']}" if place else str(fault["ctx"]["error"])
+    if fault["input"] is None:
+        return f"{place}: nothing stands there: give it a value, or remove the key"
     secret = isinstance(fault["input"], dict) or any(word in place for word in SECRETIVE)
-    shown = re.sub(r"(:/+)\S*@", r"\1***@", str(fault["input"]))  # a URL may name a key
-    text = f"{place}: {fault['msg']}" + ("" if secret else f" (given: {shown[:60]!r})")
+    text = f"{place}: {fault['msg']}" + ("" if secret else f" (given: {_shown(fault['input'])})")
     if isinstance(fault["input"], dict):  # no member of a union knows this mapping
         return " ".join([text, _nearest(list(map(str, fault["input"])), _keys_at(model, fault["loc"]))]).strip()
     return text
+
+
+def _shown(value: Any) -> str:
+    """A value in short; a list, which may hold more than memory can write out, by its length."""
+    if isinstance(value, list | tuple | set):
+        return f"a list of {len(value):,}"
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    return repr(re.sub(r"(:/+)\S*@", r"\1***@", str(value))[:60])  # a URL may name a key
 
 
 def _nearest(given: list[str], known: list[str]) -> str:

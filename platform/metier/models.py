@@ -166,13 +166,13 @@ def folder_digest(folder: Path, patterns: Sequence[str] = IDENTITY) -> str:
 
 def _from_hub(location: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     match = HUB_ID.fullmatch(location)
     assert match is not None  # _local refused everything else
     try:
         found = snapshot_download(match["id"], revision=match["revision"], allow_patterns=list(IDENTITY))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"model {location}: no folder here, and the hub did not give it ({reason})") from None
     return Path(found)

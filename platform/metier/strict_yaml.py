@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
+MOST_VALUES = 1_000_000  # of a file: aliases of aliases make billions of a few lines
 _DAY, _MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
 
 
@@ -37,10 +39,32 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def yaml_value(text: str) -> Any:
-    """What a text of YAML says. Raises yaml.YAMLError."""
+    """What a text of YAML says. Raises yaml.YAMLError, also for more values than a file has and for numbers that mislead."""
     try:
+        node = yaml.compose(text, _Loader)
+        if node is not None and _values(node, {}) > MOST_VALUES:
+            raise yaml.YAMLError(
+                f"it has more than {MOST_VALUES:,} values, each alias (*NAME) counted in full: write fewer"
+            )
         return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:  # a tag that its value belies
         raise yaml.YAMLError(f"a value is not what its tag or form says ({error})") from None
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
+
+
+def _values(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """How many values a node has, those of an alias wherever it stands. Refuses numbers that YAML reads as others."""
+    if node in known:
+        return known[node]
+    known[node] = MOST_VALUES + 1  # an alias of what it stands in has no end
+    if isinstance(node, yaml.ScalarNode):
+        number = node.tag.endswith((":int", ":float"))
+        if number and (":" in node.value or re.fullmatch(r"[-+]?0[0-7_]+", node.value)):  # minutes of hours, and octal
+            said = f"{node.value} is no plain number: write it as one, or in quotes as text"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+        known[node] = 1
+        return 1
+    parts = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+    known[node] = 1 + sum(_values(part, known) for part in parts)
+    return known[node]

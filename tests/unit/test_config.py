@@ -72,7 +72,16 @@ def test_a_url_is_told_from_a_path():
     assert not is_url("C://x")
 
 
-@pytest.mark.parametrize("folder", ["s3://KEY:SECRET@bucket/x", "s3://KEY:SEC/RET@bucket/x", "gs://user@bucket/x"])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "s3://KEY:SECRET@bucket/x",
+        "s3://KEY:SEC/RET@bucket/x",
+        "gs://user@bucket/x",
+        "s3://KEY%3ASECRET%40bucket/x",
+        "https://me:SECRET@host/x",
+    ],
+)
 def test_a_key_in_a_url_is_refused(folder):
     with pytest.raises(ValueError, match="names no key and no user"):
         refuse_credentials(folder)
@@ -81,3 +90,34 @@ def test_a_key_in_a_url_is_refused(folder):
 @pytest.mark.parametrize("folder", ["gs://anonymous@bucket/x", "s3://bucket/a@b", "folder/a@b"])
 def test_what_only_looks_like_a_key_is_let_through(folder):
     assert refuse_credentials(folder) == folder
+
+
+class Numbers(StageConfig):
+    rank: int = 1
+    """Whole."""
+    rate: float = 1
+    """Any."""
+    end: int | float = 1
+    """Either."""
+    weights: dict[str, float] = {}
+    """Several."""
+    on: bool = False
+    """No number."""
+    value: bool | int = 0
+    """May be both."""
+
+
+@pytest.mark.parametrize("given", [{"rank": True}, {"rate": False}, {"end": True}, {"weights": {"a": 1, "b": True}}])
+def test_true_and_false_are_no_numbers(given):
+    with pytest.raises(ValidationError, match=f"{next(iter(given))}: true and false"):
+        Numbers.model_validate(given)
+
+
+def test_what_may_be_true_and_numbers_in_other_forms_are_taken():
+    taken = Numbers.model_validate({"on": True, "value": True, "rank": "3", "rate": 2, "weights": {"a": 1}})
+    assert (taken.on, taken.value, taken.rank, taken.rate, taken.weights) == (True, True, 3, 2.0, {"a": 1.0})
+
+
+def test_resources_take_no_truth_for_a_number():
+    with pytest.raises(ValidationError, match="workers: true and false"):
+        Resources(workers=True)

@@ -266,3 +266,116 @@ def test_a_prompt_has_one_number_of_passages_in_training_exam_and_serving(refuse
     assert "stages: blend.passages is 5, train.passages is 3, exam.passages is 3, register.passages is 3" in said
     alike = "stages: {blend: {passages: 5}, train: {passages: 5}, exam: {passages: 5}, register: {passages: 5}}"
     assert read(SMALLEST + alike).stages.exam.passages == 5
+
+
+BOMB = "[&a0 [x, x, x, x, x, x, x, x, x, x]" + "".join(f", &a{i} [{f'*a{i - 1}, ' * 10}]" for i in range(1, 8)) + "]"
+MERGES = "m0: &m0 {a: 1}\n" + "".join(f"m{i}: &m{i} {{<<: [{f'*m{i - 1}, ' * 10}]}}\n" for i in range(1, 8))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"stages: {{train: {{epochs: {BOMB}}}}}",
+        f"stages: {{train: {{method: {{method: {BOMB}}}}}}}",
+        MERGES,
+        "stages: &itself [*itself]",
+    ],
+)
+def test_aliases_that_make_millions_of_a_few_lines_are_refused_before_they_are_read(refused, monkeypatch, text):
+    monkeypatch.setattr("metier.strict_yaml.yaml.load", lambda *given: pytest.fail("it was read"))
+    assert "more than 1,000,000 values" in refused(SMALLEST + text)
+
+
+def test_a_list_is_not_written_out(refused):
+    assert "(given: a list of 3)" in refused(SMALLEST + "stages: {train: {epochs: [1, 2, 3]}}")
+
+
+@pytest.mark.parametrize("number", ["1:30:00", "1:30.5", "0100000", "-017"])
+def test_a_number_that_yaml_reads_as_another_is_refused_with_its_line(refused, read, number):
+    text = SMALLEST + "stages:\n  tune:\n    seed: "
+    assert f"line 5: {number} is no plain number" in refused(text + number)
+    assert read(text + "0").stages.tune.seed == 0
+    assert read(SMALLEST + f"exam: '{number}'\n").exam.endswith(number)
+
+
+def test_a_control_character_is_named_with_its_line(refused):
+    assert r", line 3: the character '\x01' can't stand in YAML" in refused(SMALLEST + "exam: a\x01b\n")
+
+
+@pytest.mark.parametrize("default", ["{gpus: 4}", "{gpus: 0.5, workers: 4}"])
+def test_default_resources_that_training_cannot_have_are_refused_unless_it_has_its_own(refused, read, default):
+    said = refused(SMALLEST + f"resources: {{default: {default}}}")
+    assert "resources.default: gpus is" in said
+    assert "give resources.train (and resources.tune) values of their own" in said
+    assert "resources.default" in refused(SMALLEST + f"resources: {{default: {default}, tune: {{gpus: 1}}}}")
+    own = read(SMALLEST + f"resources: {{default: {default}, train: {{gpus: 1}}}}").resources
+    assert own.of("tune") == own.of("train") == TrainResources(gpus=1)
+
+
+ROLES = ("base", "teacher", "embedder", "names", "judge")
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    "value", ["https://me:hunter2@host/a/b", "s3://AKIA:hunter2@bucket/m", "me:hunter2@host/a", "me:hunter2@host"]
+)
+def test_a_secret_in_the_place_of_a_model_is_not_repeated(refused, role, value):
+    said = refused(SMALLEST + f"models: {{{role}: '{value}'}}")
+    assert f"models.{role}: {'a URL is no model' if '://' in value else 'neither a folder here'}" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "owner/name.git",
+        "owner/na--me",
+        "owner/-name",
+        "owner/..",
+        "owner/" + "a" * 97,
+        "owner/name@-v",
+        "owner/name@v..1",
+        "a/b/c",
+        "a b",
+    ],
+)
+def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(refused, role, value):
+    assert f"models.{role}: neither a folder here nor a hub id" in refused(SMALLEST + f"models: {{{role}: '{value}'}}")
+
+
+@pytest.mark.parametrize("value", ["owner/name", "owner/na.me-1@v1.0", "smollm2-135m-instruct", "~/m--odel", "/a--b/c"])
+def test_hub_ids_names_and_paths_are_taken(read, value):
+    assert read(SMALLEST + f"models: {{base: '{value}'}}").models.base == value
+
+
+def test_a_folder_that_is_there_may_have_any_name(read, tmp_path, monkeypatch):
+    (tmp_path / "my models" / "b.git").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert read(SMALLEST + "models: {base: my models/b.git}").models.base == "my models/b.git"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("models: {base: ''}", "models.base: is empty: name a model, or remove the key"),
+        ("models: {judge: ' '}", "models.judge: is empty"),
+        ('models: {base: "\\e[2J.."}', "models.base: a control character stands in it"),
+        ("models: {embedder: owner/name@v1}", "models.embedder: an embedder has no @REVISION"),
+        ("stages:\n  train:\n", "stages.train: nothing stands there: give it a value, or remove the key"),
+        ("models:\n", "models: nothing stands there"),
+        ("stages: {train: {learning_rate: true}}", "stages.train: learning_rate: true and false (yes, no, on, off)"),
+        ("stages: {train: {method: {rank: yes}}}", "rank: true and false (yes, no, on, off) are no numbers"),
+        ("resources: {min_free_disk_gb: yes}", "resources: min_free_disk_gb: true and false"),
+        ("exam: 0x" + "f" * 6000, "exam: Input should be a valid string (given: a number of more than 60 digits)"),
+    ],
+)
+def test_what_says_nothing_or_something_else_than_it_seems_is_refused(refused, text, says):
+    assert says in refused(SMALLEST + text)
+
+
+@pytest.mark.parametrize("key", ["method", "method.method"])
+def test_the_method_itself_is_not_searched_and_not_proposed(refused, key):
+    said = refused(SMALLEST + f"stages: {{tune: {{search: {{{key}: {{choices: [lora, full]}}}}}}}}")
+    assert "tune.search: the method itself can't be searched" in said
+    assert "did you mean" not in said

@@ -15,6 +15,7 @@ import traceback
 import typer
 
 from metier.cli import data, export, inspect, make, run, serve, stage
+from metier.cli.display import harmless
 from metier.errors import InputError, MetierError
 
 MOST_CHARACTERS = 1500  # of a message: a value of megabytes is not repeated
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _say(message: str) -> None:
     """One short line, whatever the message holds: scripts and people read the first line only."""
-    line = " ".join(message.split())
+    line = harmless(message)
     print("metier: " + (line if len(line) <= MOST_CHARACTERS else line[:MOST_CHARACTERS] + " ..."), file=sys.stderr)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,15 @@ from metier.training.fit import Fit
 from metier.training.forecast import Forecast
 
 WORDED = ("verdict.json", "merge.json")  # of an output, what a step has to say of it, under `text`
+SECRET = re.compile(r"(:/+)([^\s/@:]*:[^\s@]*|[^\s/@]+)@")  # what a URL names before its host
+JOINERS = "\u200c\u200d"  # invisible, and part of how some languages are written
 COLOURS = {"reuse": "green", "run": "yellow", "run if changed": "cyan"}
+
+
+def harmless(text: str) -> str:
+    """A text on one line that steers no terminal and shows no password of a URL, whatever came into it."""
+    line = SECRET.sub(r"\1***@", " ".join(text.split()))
+    return "".join(c if c.isprintable() or c in JOINERS else repr(c)[1:-1] for c in line)
 
 
 def plan_table(decisions: Sequence[Decision]) -> Table:
@@ -35,7 +44,7 @@ def plan_table(decisions: Sequence[Decision]) -> Table:
     table.add_column("why")
     for decision in decisions:
         action = f"[{COLOURS[decision.action]}]{decision.action.upper()}[/]"
-        table.add_row(decision.step.name, action, escape(decision.reason))
+        table.add_row(decision.step.name, action, escape(harmless(decision.reason)))
     return table
 
 
@@ -69,7 +78,8 @@ def _told(told: Forecast) -> Iterator[tuple[str, str]]:
         yield f"  on {told.least.workers} workers", _peak(told.least, told.card_bytes)
     if told.fit.host_bytes:
         most = max(fit.host_bytes for fit in (told.fit, told.least) if fit)
-        yield "host memory", f"up to {most / 1e9:.0f} GB a worker, predicted"
+        when = " while it loads" if told.method == "qlora" else ""
+        yield "host memory", f"up to {most / 1e9:.0f} GB a worker{when}, predicted"
 
 
 def _peak(fit: Fit, card_bytes: int) -> str:

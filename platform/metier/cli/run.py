@@ -13,12 +13,12 @@ from rich.console import Console
 
 from metier.cli.display import forecast_table, plan_table, watching
 from metier.config import TrainResources
-from metier.errors import InputError, MachineError
+from metier.errors import InputError, MachineError, MetierError
 from metier.execution.plan import Decision, in_order, make_plan
 from metier.execution.runner import run_plan
 from metier.execution.session import local_ray
 from metier.execution.step import Step
-from metier.experiment import Experiment, load
+from metier.experiment import ROLES, Experiment, Models, load
 from metier.lineage.artifact import Artifact
 from metier.lineage.store import Store
 from metier.pipeline import lifecycle
@@ -49,7 +49,18 @@ def _planned(file: Path, store: Store, until: str = "", missing_ok: bool = False
         if until not in steps:
             raise InputError(f"--until {until}: there is no such step; the steps are {', '.join(steps)}")
         targets = [steps[until]]
-    return experiment, make_plan(targets, store, missing_ok=missing_ok)
+    try:
+        return experiment, make_plan(targets, store, missing_ok=missing_ok)
+    except MetierError as error:
+        if key := _key_of_model(str(error), experiment.models):
+            raise type(error)(f"{file}: models.{key}: {error}") from None
+        raise
+
+
+def _key_of_model(said: str, models: Models) -> str:
+    """Which key of `models` a fault is about; empty for another fault."""
+    begins = {f"{kind} {getattr(models, key)}:": key for key in reversed(ROLES) for kind in ("model", "embedder")}
+    return next((key for begin, key in begins.items() if said.startswith(begin)), "")
 
 
 def _forecasts(decisions: list[Decision]) -> dict[str, Forecast]:

@@ -73,12 +73,13 @@ def _attempt(
         checkpoints=on.anchored(Path.cwd()).checkpoints or str(folder / CHECKPOINTS),
         dev_max_tokens=task.dev_max_tokens,
         steps=[len(epoch) for epoch in schedule.epochs],
-        longest=max(len(e.ids) for e in (*task.train, *task.held_out)),
+        longest=schedule.longest,
         engine=sharding_of(on.engine, task.method, on.workers, on.offload, task.recipe.optimiser).engine,
         offload=on.offload,
     )
     storage = Storage(job.checkpoints)
-    checkpoints.own(storage, job.identity)  # refuses those of another training before a device is used
+    state = checkpoints.own(storage, job.identity)  # refuses those of another training before a device is used
+    worker.going_on(task.recipe, state, job.engine, storage.place)
     storage.refuse_unwritable()
     storage.sweep()
     worker.write_job(folder, job, schedule, task.questions)

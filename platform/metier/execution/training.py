@@ -15,11 +15,12 @@ from typing import Any
 from metier import errors
 from metier.config import TrainResources
 from metier.errors import StepError
+from metier.training import card
 from metier.training.course import Point, StepReport
 from metier.training.feed import Feed, tables_of
-from metier.training.worker import RESULT, TRAIN, VALIDATION, has_failed
+from metier.training.worker import RESULT, TRAIN, VALIDATION, has_failed, reached
 
-RESTARTS = 2  # of the worker group; what fails thrice fails always
+RESTARTS = 2  # of the worker group without a checkpoint between: what fails thrice at one place fails always
 POLL_SECONDS = 0.5
 MESSAGE_CHARACTERS = 500
 STEPS_AHEAD = 4  # that a worker holds beside the one that it computes
@@ -35,11 +36,14 @@ def train_in(folder: Path, resources: TrainResources, hear: Callable[[Told], Non
 
     (folder / RESULT).unlink(missing_ok=True)
     with _hearing(hear) as mailbox:
-        try:
-            _trainer(folder, resources, mailbox).fit()
-        except TrainingFailedError as error:
-            if not has_failed(folder):
-                raise StepError(f"training failed ({RESTARTS} restarts did not help), {_reason(error)}") from error
+        while not has_failed(folder):
+            begun_at = reached(folder)
+            try:
+                _trainer(folder, resources, mailbox).fit()
+                break
+            except TrainingFailedError as error:
+                if reached(folder) == begun_at and not has_failed(folder):
+                    raise StepError(f"training failed ({RESTARTS} restarts did not help), {_reason(error)}") from error
     if not (folder / RESULT).exists():
         raise StepError(f"training ended without a result (workers' logs: {folder / 'ray'})")
     result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
@@ -70,7 +74,11 @@ def _trainer(folder: Path, resources: TrainResources, mailbox: Any) -> Any:
             resources_per_worker=per_worker,
         ),
         run_config=RunConfig(
-            name="train", storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=RESTARTS)
+            name="train",
+            storage_path=str(folder / "ray"),
+            failure_config=FailureConfig(max_failures=RESTARTS),
+            # a worker's GPU is touched before its own code begins
+            worker_runtime_env={"env_vars": card.allocation()} if resources.gpus else None,
         ),
         datasets={"train": steps},
         dataset_config=DataConfig(datasets_to_split=[], execution_options=in_order),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from metier.records import Message
+
+DAY = date(2026, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,8 @@ def failed(request: Request, why: str) -> Response:
 def chat(messages: Sequence[Message]) -> list[dict[str, str]]:
     """Messages in the form that chat templates and OpenAI-compatible endpoints take."""
     return [{"role": m.role, "content": m.content} for m in messages]
+
+
+def written_day(form: str) -> str:
+    """The day that chat templates write as today's: always the same, else a conversation had other tokens tomorrow."""
+    return DAY.strftime(form)

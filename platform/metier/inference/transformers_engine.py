@@ -13,7 +13,7 @@ from typing import Any
 from metier.errors import InputError
 from metier.inference.engines import TransformersEngine
 from metier.inference.probe import engine_dtype
-from metier.inference.protocol import Request, Response, chat, failed
+from metier.inference.protocol import Request, Response, chat, failed, written_day
 from metier.records import Message
 
 SHOWN = 160  # characters of another's message
@@ -34,12 +34,28 @@ def load_tokenizer(model: str) -> Any:
         ) from error
     if not tokenizer.chat_template:
         raise InputError(f"model {model}: its tokenizer has no chat template; give an instruction-tuned model")
+    _refuse_odd_settings(model, tokenizer)
     return tokenizer
+
+
+def _refuse_odd_settings(model: str, tokenizer: Any) -> None:
+    """What is used only once a text is written, and would fail there."""
+    template, longest = tokenizer.chat_template, tokenizer.model_max_length
+    if isinstance(template, dict) and "default" not in template:
+        raise InputError(
+            f"model {model}: its tokenizer has several chat templates and none is named default; name one so"
+        )
+    if not isinstance(template.get("default") if isinstance(template, dict) else template, str):
+        raise InputError(f"model {model}: the chat template in tokenizer_config.json is no text; copy or fetch it anew")
+    if isinstance(longest, bool) or not isinstance(longest, int | float):
+        raise InputError(f"model {model}: model_max_length in tokenizer_config.json is no number; correct it")
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """The token ids of a conversation up to where the assistant speaks, by the model's own chat template."""
-    ids = tokenizer.apply_chat_template(chat(messages), add_generation_prompt=True, tokenize=True, return_dict=False)
+    ids = tokenizer.apply_chat_template(
+        chat(messages), add_generation_prompt=True, tokenize=True, return_dict=False, strftime_now=written_day
+    )
     return list(ids)
 
 
@@ -54,6 +70,15 @@ class _Prompt:
         return self.request.temperature, self.request.seed if self.request.temperature else 0
 
 
+def attention_for(folder: str) -> str | None:
+    """transformers' slow attention for a model that caps its scores (Gemma 2): torch's leaves that out without a word. None: it
+    may choose."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+    return "eager" if getattr(config, "attn_logit_softcapping", None) else None
+
+
 def open_transformers(model: str, config: TransformersEngine, device: str = "cpu") -> TransformersGenerator:
     """An engine over the model of a local folder."""
     import torch
@@ -62,7 +87,11 @@ def open_transformers(model: str, config: TransformersEngine, device: str = "cpu
     tokenizer = load_tokenizer(model)
     dtype = getattr(torch, engine_dtype(config.dtype, gpus=0 if device == "cpu" else 1).replace("auto", "bfloat16"))
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        model, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        model,
+        dtype=dtype,
+        use_safetensors=True,
+        attn_implementation=attention_for(model),
+        trust_remote_code=False,
     )
     return TransformersGenerator(loaded.to(device).eval(), tokenizer, config.batch_rows)
 

@@ -21,8 +21,9 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         if URL.match(str(root)):
+            shown = re.sub(r"(:/+).*(@|%40)", r"\1***@", str(root))  # a URL may name a key
             raise InputError(
-                f"store {root}: a local or mounted folder is needed; object stores can't hold artifacts yet"
+                f"store {shown}: a local or mounted folder is needed; object stores can't hold artifacts yet"
             )
         self.root = expanded(root).absolute()
         if any(part.exists() and not part.is_dir() for part in (self.root, *self.root.parents)):

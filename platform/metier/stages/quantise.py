@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from metier.config import StageConfig
 from metier.execution.step import Context, Input, Stage
 from metier.inference.probe import WeightFormat, can_execute
-from metier.inference.protocol import chat
+from metier.inference.protocol import chat, written_day
 from metier.lineage.manifest import Counts
 from metier.models import ModelSource, resolve
 from metier.records import Dialogue, record_id
@@ -39,7 +40,8 @@ def calibration_rows(dialogues: Iterable[Dialogue], model: str, config: Config) 
     tokenizer = load_tokenizer(model)
     ordered = sorted(dialogues, key=lambda d: record_id("calibration", [config.seed, d.id]))
     chosen = ordered[: config.calibration_dialogues]
-    rendered = (tokenizer.apply_chat_template(chat(d.messages), tokenize=True, return_dict=False) for d in chosen)
+    form: dict[str, Any] = {"tokenize": True, "return_dict": False, "strftime_now": written_day}
+    rendered = (tokenizer.apply_chat_template(chat(d.messages), **form) for d in chosen)
     return [list(ids)[: config.calibration_tokens] for ids in rendered]
 
 

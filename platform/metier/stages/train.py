@@ -11,6 +11,7 @@ import collections
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,9 @@ from typing import Any
 
 from pydantic import Field
 
-from metier.config import TrainResources
+from metier.config import TrainResources, expanded, is_url
 from metier.errors import InputError
-from metier.execution.step import Context, Input, Stage, Step
+from metier.execution.step import Context, Input, Source, Stage, Step
 from metier.execution.train_task import Task, trained
 from metier.execution.training import Told
 from metier.lineage.artifact import Artifact
@@ -32,10 +33,12 @@ from metier.retrieval.embedding import EmbedderSource
 from metier.stages.dev_exam import dev_exam
 from metier.training import worker
 from metier.training.attach import is_adapter
+from metier.training.base_files import context_of
 from metier.training.course import Facts, History, Point
 from metier.training.dev_exam import DevQuestion
 from metier.training.diversity import neighbour_share, spoken
 from metier.training.encoding import Example, encoded, end_tokens, refuse_endless
+from metier.training.fit import ADAM_8BIT
 from metier.training.meter import Meter, Work
 from metier.training.model import LoraMethod, Method
 from metier.training.recipe import Recipe
@@ -47,8 +50,9 @@ from metier.training.refusals import (
     refuse_unfit_files,
 )
 from metier.training.shape import Shape
+from metier.training.sharding import sharding_of
 from metier.training.space import of_train, settled
-from metier.training.tracking import Identity, Tracking, opened, tracking_folder
+from metier.training.tracking import Identity, Tracking, opened, refuse_untrackable, tracking_folder
 from metier.training.verdict import findings, verdict
 
 HISTORY, VERDICT = "history.json", "verdict.json"
@@ -92,12 +96,48 @@ def _validation(context: Context[Config]) -> list[Dialogue]:
 
 
 def check(step: Step) -> None:
-    """Refuses at the plan, by config, tokenizer and names, what training would refuse; a base that is to be fetched is looked
-    at by `run`."""
-    base, config = step.inputs["base"], step.config
+    """Refuses at the plan, by config, resources, tokenizer and names, what training would refuse; a base that is to be
+    fetched is looked at by `run`."""
+    config, on = step.config, step.resources
+    if not isinstance(config, Config) or not isinstance(on, TrainResources):
+        return
+    refuse_apart(config, on)
+    refuse_untrackable(on.track)
+    _refuse_file(on.checkpoints)
+    check_base(step.inputs["base"], config)
+
+
+def refuse_apart(config: Config, on: TrainResources) -> None:
+    """Raises InputError for settings and resources that exclude each other."""
+    sharding_of(on.engine, config.method, on.workers, on.offload, config.optimiser)
+    if config.optimiser == ADAM_8BIT and not on.gpus:
+        raise InputError(
+            f"train.optimiser {ADAM_8BIT} needs a GPU, and resources.train.gpus is 0: set gpus to 1, or leave it at auto"
+        )
+
+
+def _refuse_file(checkpoints: str) -> None:
+    """Raises InputError for a folder of checkpoints that can't be made, as a file stands in its place or above it."""
+    if not checkpoints or is_url(checkpoints):
+        return
+    folder = expanded(checkpoints).absolute()
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    if not there.is_dir():
+        raise InputError(f"resources.train.checkpoints {checkpoints}: {there} is a file: name a folder")
+
+
+def check_base(base: Step | Source, config: Config) -> None:
+    """Refuses a base that is here and can't be trained so."""
     folder = folder_here(base.location) if isinstance(base, ModelSource) else None
-    if folder and isinstance(config, Config):
-        tokenizer_of(str(folder), config)
+    if not folder:
+        return
+    tokenizer_of(str(folder), config)
+    longest = context_of(str(folder))
+    if config.dev_questions and 0 < longest <= config.dev_max_tokens:  # a prompt stands before the answer
+        raise InputError(
+            f"train.dev_max_tokens {config.dev_max_tokens} leaves a prompt of the dev exam nothing of the {longest} tokens "
+            "that the base can read: lower it"
+        )
 
 
 def tokenizer_of(base: str, config: Config) -> Any:

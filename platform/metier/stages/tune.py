@@ -9,6 +9,7 @@ so that every trial is measured by the same rows.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from metier.training.checkpoints import newest
 from metier.training.course import History
 from metier.training.dev_exam import DevQuestion
 from metier.training.encoding import encoded, end_tokens
+from metier.training.forecast import forecast
 from metier.training.refusals import reasons_of, refuse_long_prompts
 from metier.training.space import BLEND, WINNER, Dimension, Range, Value, dimensions, of_blend, of_train, with_settings
 from metier.training.storage import Storage
@@ -43,6 +45,8 @@ from metier.training.study import importances
 from metier.training.trials import Outcome, objective, winner
 
 TRIALS, SEARCH = "trials", "search.json"
+REFUSABLE = ("method.method", "method.dora", "optimiser", "checkpointing")  # choices that resources may exclude
+SIZES = ("method.rank", "pack_tokens", "batch_tokens", "piece_tokens")  # more of them never needs less memory
 
 
 class Search(StageConfig):
@@ -187,9 +191,53 @@ def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def check(step: Step) -> None:
-    """Refuses at the plan what training would refuse there."""
-    if isinstance(step.config, Config):
-        train.check(dataclasses.replace(step, config=step.config.train))
+    """Refuses at the plan what training would refuse there, in any trial. Tracking and checkpoints are train's alone."""
+    config, on, base = step.config, step.resources, step.inputs["base"]
+    if isinstance(config, Config) and isinstance(on, TrainResources):
+        _refuse_unfit_trials(config, on, base.location if isinstance(base, ModelSource) else "")
+        train.check_base(base, config.train)
+
+
+def _refuse_unfit_trials(config: Config, on: TrainResources, base: str) -> None:
+    """Raises InputError where a combination of choices is refused, or does not fit with the largest numbers of the space.
+
+    It names the settings whose other choice, or smallest number, would mend it. `base`: empty where it is not known yet.
+    """
+    space = {one.name: one for one in config.space()}
+    others = {name: space[name].choices for name in REFUSABLE if name in space}
+    ranges = {
+        name: sorted(one.choices or (int(one.low), int(one.high))) for name, one in space.items() if name in SIZES
+    }
+    tried = [
+        dict(zip(others, values, strict=True)) | {name: values[-1] for name, values in ranges.items()}
+        for values in itertools.product(*others.values())
+    ]
+    refused = [(settings, said) for settings in tried if (said := _refused(settings, config, on, base))]
+    instead = others | {name: tuple(values[:1]) for name, values in ranges.items()}
+    for settings, said in refused:
+        guilty = [
+            f"stages.tune.search.{name} {value}"
+            for name, value in settings.items()
+            if any(not _refused(settings | {name: other}, config, on, base) for other in instead[name])
+        ]
+        if guilty:
+            raise InputError(f"{', '.join(guilty)}: {said}")
+    if refused:
+        settings, said = refused[0]
+        named = ", ".join(f"{name} {value}" for name, value in settings.items())
+        raise InputError(f"tune, in a trial with {named}: {said}" if named else f"tune: {said}")
+
+
+def _refused(settings: Mapping[str, Value], config: Config, on: TrainResources, base: str) -> str:
+    """Why a trial can't be trained; empty where it can."""
+    one = with_settings(config.train, settings)
+    try:
+        train.refuse_apart(one, on)
+        if base:
+            forecast(base, one.method, one.recipe(), one.max_tokens, on)
+    except InputError as fault:
+        return str(fault).replace("resources.train", "resources.tune")
+    return ""
 
 
 def run(context: Context[Config]) -> Counts:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metier.errors import InputError, StepError
+from metier.inference.transformers_engine import attention_for
 
 DESCRIPTION, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -29,7 +30,11 @@ def load_stored(folder: Path, device: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(
-        str(folder), dtype="auto", use_safetensors=True, trust_remote_code=False
+        str(folder),
+        dtype="auto",
+        use_safetensors=True,
+        attn_implementation=attention_for(str(folder)),
+        trust_remote_code=False,
     )
     stored = model.dtype
     if device == "cpu":

@@ -12,6 +12,7 @@ from typing import Any
 from metier.errors import InputError, StepError
 from metier.training.fit import ADAM_8BIT, PAGED, Card, Fit
 
+ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 SIDE = 8192  # of the matrices of the measured product
 REPEATS = 5
 SMALLER = 0.9  # of the memory that a fit predicted, where it turned out to be too much
@@ -21,9 +22,17 @@ LISTED = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nouni
 TYPICAL = Card(memory=0, flops=2.5e14, bandwidth=1.2e12)  # of a card that can't be asked: its ratios are those of most
 
 
+def allocation() -> dict[str, str]:
+    """The environment in which the allocator extends what it holds: rows of all lengths would cut it to pieces.
+
+    It is read once, when a process first touches its GPU.
+    """
+    return {ALLOCATOR: os.environ.get(ALLOCATOR, "expandable_segments:True")}
+
+
 def let_segments_grow() -> None:
-    """Makes the allocator extend what it holds, before it holds anything: rows of all lengths would cut it to pieces."""
-    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    """Puts `allocation` into force, in a process that has not touched its GPU yet."""
+    os.environ.update(allocation())
 
 
 def measured(device: str) -> Card:

@@ -43,7 +43,7 @@ def _state(storage: Storage, step: int) -> dict[str, Any]:
     name = f"{folder_of(step)}/{STATE}"
     try:
         state: dict[str, Any] = json.loads(storage.text(name))
-        if not {"step", "identity", "history", "writers", "keep"} <= set(state):
+        if not {"step", "identity", "history", "optimiser", "writers", "keep"} <= set(state):
             raise ValueError
     except ValueError:
         raise InputError(f"{storage.place}/{name} is no state of a checkpoint: remove the folder it lies in") from None

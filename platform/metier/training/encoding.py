@@ -6,21 +6,19 @@ refused by itself (UnreadableChat); a template that never does is refused as a w
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from metier.errors import InputError
-from metier.inference.protocol import chat
+from metier.inference.protocol import chat, written_day
 from metier.records import Dialogue, Message, Rejection, rejection
 from metier.text.chat_formats import UnreadableChat, refuse_unfit
+from metier.training.base_files import end_ids
 
-STAGE, TOO_LONG = "train", "too_long"  # of a rejection
+STAGE, TOO_LONG, REFUSED = "train", "too_long", "refused_by_template"  # of a rejection
 IGNORED = -100  # the label that torch's cross entropy leaves out
-SHOWN = 24  # characters of a turn in a message
+SHOWN, SAID = 24, 160  # characters of a turn, and of another's message, in a message of ours
 
 
 @dataclass(frozen=True)
@@ -36,14 +34,7 @@ def end_tokens(folder: str, tokenizer: Any) -> frozenset[int]:
 
     They need not be one: Gemma's template ends a turn with another token than the tokenizer ends a text.
     """
-    ends = {tokenizer.eos_token_id}
-    for name in ("generation_config.json", "config.json"):
-        file = Path(folder) / name
-        if file.exists():
-            named = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
-            if named is not None:  # generation settings may leave it to the model's own
-                return frozenset({*ends, *(named if isinstance(named, list) else [named])} - {None})
-    return frozenset(ends - {None})
+    return frozenset({tokenizer.eos_token_id, *end_ids(folder)} - {None})
 
 
 def encoded(
@@ -92,10 +83,22 @@ def encode(dialogue: Dialogue, tokenizer: Any, ends: Collection[int] = ()) -> Ex
 
 
 def refuse_endless(tokenizer: Any, ends: Collection[int]) -> None:
-    """Raises InputError where the chat template ends no assistant's turn: asked of one short exchange, without any data."""
-    messages = (Message(role="user", content="Which one?"), Message(role="assistant", content="This one."))
-    with contextlib.suppress(UnreadableChat):  # a template that wants more than this is judged by the dialogues alone
-        encode(Dialogue(messages=messages, task="default", source="structured"), tokenizer, ends)
+    """Raises InputError where the chat template ends no assistant's turn, or writes no conversation at all: asked of one short
+    exchange, with and without a system message, without any data."""
+    exchange = (Message(role="user", content="Which one?"), Message(role="assistant", content="This one."))
+    refused = []
+    for messages in (exchange, (Message(role="system", content="Answer briefly."), *exchange)):
+        try:
+            encode(Dialogue(messages=messages, task="default", source="structured"), tokenizer, ends)
+            return
+        except UnreadableChat as fault:
+            if fault.reason != REFUSED:  # which other words may not meet
+                return
+            refused.append(fault.evidence)
+    raise InputError(
+        f"{_template_of(tokenizer)} writes no exchange of user and assistant ({refused[0][:SAID]}); "
+        "give a base with a chat template for plain conversations"
+    )
 
 
 def _ids(tokenizer: Any, messages: Sequence[Message], answering: bool = False) -> list[int]:
@@ -106,11 +109,24 @@ def _rendered(tokenizer: Any, messages: Sequence[Message], answering: bool, **fo
     from jinja2 import TemplateError, TemplateSyntaxError
 
     try:
-        return tokenizer.apply_chat_template(chat(messages), add_generation_prompt=answering, **form)
+        return tokenizer.apply_chat_template(
+            chat(messages), add_generation_prompt=answering, strftime_now=written_day, **form
+        )
     except TemplateSyntaxError as error:
-        raise InputError(f"the chat template is no valid template, line {error.lineno}: {error.message}") from None
+        raise InputError(
+            f"{_template_of(tokenizer)} is no valid template, line {error.lineno}: {error.message}"
+        ) from None
     except TemplateError as error:  # templates refuse in words of their own: a system message, an order of turns
-        raise UnreadableChat("refused_by_template", " ".join(str(error).split())) from None
+        raise UnreadableChat(REFUSED, " ".join(str(error).split())) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a template is a program: it fails with what it likes
+        said = " ".join(str(error).split())[:SAID]
+        raise InputError(f"{_template_of(tokenizer)} fails ({type(error).__name__}: {said}); mend it") from None
+
+
+def _template_of(tokenizer: Any) -> str:
+    return f"base {tokenizer.name_or_path}: the chat template"
 
 
 def _refuse_control_tokens(answer: str, tokenizer: Any) -> None:
@@ -131,7 +147,9 @@ def _refuse_other_beginning(messages: Sequence[Message], turn: int, tokenizer: A
             "merged_tokens",
             f"the assistant's turn {said[:SHOWN]!r} begins or ends in one token with the template's own text",
         )
-    raise InputError("the chat template rewrites earlier turns, so the trained prompt would not be the served one")
+    raise InputError(
+        f"{_template_of(tokenizer)} rewrites earlier turns, so the trained prompt would not be the served one"
+    )
 
 
 def _end_of_turn(ids: list[int], start: int, ends: Collection[int], tokenizer: Any) -> int:
@@ -141,5 +159,5 @@ def _end_of_turn(ids: list[int], start: int, ends: Collection[int], tokenizer: A
             return place + 1
     named = " or ".join(map(repr, tokenizer.convert_ids_to_tokens(sorted(ends)))) or "an end token"
     raise InputError(
-        f"the chat template ends the assistant's turn without {named}: the model would never learn to stop"
+        f"{_template_of(tokenizer)} ends the assistant's turn without {named}: the model would never learn to stop"
     )

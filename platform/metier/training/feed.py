@@ -39,6 +39,11 @@ class Schedule:
         return chain.from_iterable(self.epochs)
 
     @property
+    def longest(self) -> int:
+        """Tokens of the longest pack, those held out included: none is ever cut."""
+        return max(pack.tokens for step in chain(self.steps(), self.held_out) for pack in step)
+
+    @property
     def digest(self) -> str:
         """Of all steps in their order."""
         import numpy as np

@@ -117,7 +117,10 @@ def static_bytes(shape: Shape, method: AnyMethod, dense: bool, optimiser: str, s
 
 
 def host_bytes(shape: Shape, method: AnyMethod, optimiser: str, sharding: Sharding) -> int:
-    """Memory of the host that one worker takes for long: what is offloaded or paged there."""
+    """Memory of the host that one worker takes: for long what is offloaded or paged there; for qlora, while it loads, the
+    whole base in bfloat16, which each worker rounds by itself."""
+    if isinstance(method, QloraMethod):
+        return HALF * shape.weights
     if optimiser == PAGED:
         return int(2 * shape.weights)
     if isinstance(method, FullMethod):
@@ -204,6 +207,8 @@ def _optimisers(method: AnyMethod, asked: str, sharding: Sharding) -> list[str]:
                 "resources.train.engine to ddp"
             )
         return [ADAM]
+    if asked == ADAM_8BIT and isinstance(method, FullMethod):
+        return [ADAM_8BIT, PAGED]  # the same moments
     if asked != "auto":
         return [asked]
     return [ADAM, ADAM_8BIT, PAGED] if isinstance(method, FullMethod) else [ADAM]

@@ -63,25 +63,27 @@ def rms_norm_backward(grad: Any, x: Any, weight: Any, eps: float) -> Any:
 
 
 @triton.jit
-def _rotate(x, cos, sin, out, sign, heads, HEADS: tl.constexpr, HALF: tl.constexpr):
+def _rotate(x, cos, sin, out, sign, heads, half, HEADS: tl.constexpr, HALF: tl.constexpr):
     token = tl.program_id(0).to(tl.int64)
-    at = tl.arange(0, HALF)
+    at = tl.arange(0, HALF)  # a power of two, as all ranges are: `half` of them are there
     head = tl.arange(0, HEADS)[:, None]
-    first = token * heads * 2 * HALF + head * 2 * HALF + at[None, :]
-    inside = head < heads
+    there = at < half
+    first = token * heads * 2 * half + head * 2 * half + at[None, :]
+    inside = (head < heads) & there[None, :]
     a = tl.load(x + first, mask=inside, other=0.0).to(tl.float32)
-    b = tl.load(x + first + HALF, mask=inside, other=0.0).to(tl.float32)
-    c = tl.load(cos + token * 2 * HALF + at).to(tl.float32)[None, :]
-    s = tl.load(sin + token * 2 * HALF + at).to(tl.float32)[None, :] * sign
+    b = tl.load(x + first + half, mask=inside, other=0.0).to(tl.float32)
+    c = tl.load(cos + token * 2 * half + at, mask=there, other=0.0).to(tl.float32)[None, :]
+    s = tl.load(sin + token * 2 * half + at, mask=there, other=0.0).to(tl.float32)[None, :] * sign
     tl.store(out + first, a * c - b * s, mask=inside)
-    tl.store(out + first + HALF, b * c + a * s, mask=inside)
+    tl.store(out + first + half, b * c + a * s, mask=inside)
 
 
 def rotate(x: Any, cos: Any, sin: Any, sign: float) -> Any:
     """Rotary positions on x of shape (tokens, heads, width); cos and sin (tokens, width); sign -1 turns back."""
     out = torch.empty_like(x)
     tokens, heads, width = x.shape
-    _rotate[(tokens,)](x, cos, sin, out, sign, heads, HEADS=triton.next_power_of_2(heads), HALF=width // 2)
+    sizes = {"HEADS": triton.next_power_of_2(heads), "HALF": triton.next_power_of_2(width // 2)}
+    _rotate[(tokens,)](x, cos, sin, out, sign, heads, width // 2, **sizes)
     return out
 
 

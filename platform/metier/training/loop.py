@@ -16,7 +16,7 @@ from metier.training import checkpoints
 from metier.training.course import DevScore, History, Point, StepLoss, StepReport
 from metier.training.engine import Engine
 from metier.training.feed import Feed
-from metier.training.fit import Fit
+from metier.training.fit import ADAM, ADAM_8BIT, PAGED, Fit
 from metier.training.gradient import Pieces, Share, arithmetic, backward, labels_in, refuse_severed
 from metier.training.guard import contenders, should_stop
 from metier.training.packs import Pack
@@ -41,6 +41,12 @@ class Run:
     fit: Fit | None = None  # to a GPU
     dev_exam: Callable[[Engine], DevScore] | None = None
     tell: Callable[[StepReport | Point], None] = lambda told: None
+
+    @property
+    def optimiser(self) -> str:
+        """What the moments of a checkpoint are: `adamw` or `adamw_8bit`, wherever these are kept."""
+        chosen = self.fit.optimiser if self.fit else self.recipe.optimiser
+        return ADAM_8BIT if chosen in (ADAM_8BIT, PAGED) else ADAM
 
     @property
     def pieces(self) -> Pieces:
@@ -77,7 +83,12 @@ def train(run: Run) -> History:
             if check:
                 history.points.append(_evaluated(run, step, history))
                 refuse_unsound_point(history.points[-1], history.points[-2].step if len(history.points) > 1 else 0)
-                state = {"step": step, "identity": run.identity, "history": history.as_json()}
+                state = {
+                    "step": step,
+                    "identity": run.identity,
+                    "history": history.as_json(),
+                    "optimiser": run.optimiser,
+                }
                 saver.save(state, keep=contenders(history.points))
                 run.tell(history.points[-1])
             clock = time.perf_counter()

@@ -34,13 +34,19 @@ Factors = Sequence[
 
 def project(x: Any, projections: tuple[Projection, ...], factors: Factors) -> tuple[Any, ...]:
     """x W' + bias + scale * x A' B' of each projection."""
-    outputs: tuple[Any, ...] = _Projections.apply(x, projections, *factors)
+    outputs: tuple[Any, ...] = _Projections.apply(_computed(x), projections, *factors)
     return outputs
 
 
 def gated_mlp(x: Any, projections: tuple[Projection, Projection, Projection], factors: Factors) -> Any:
     """down(silu(gate(x)) * up(x)), the projections in the order gate, up, down."""
-    return _GatedMlp.apply(x, projections, *factors)
+    return _GatedMlp.apply(_computed(x), projections, *factors)
+
+
+def _computed(x: Any) -> Any:
+    """x in the type that autocast computes in: products in place and the backward pass are none of its own."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 class _Projections(Function):
@@ -132,7 +138,7 @@ def _back(
     by_up: list[Any | None] = []
     for one, grad, (_, up), part in zip(projections, grads, _pairs(factors), _parts(factors), strict=True):
         if by_input:
-            weight = one.weight()
+            weight = one.weight().to(grad.dtype)
             by_x = grad @ weight if by_x is None else by_x.addmm_(grad, weight)
         if narrow is None or passed is None or part is None:
             by_up.append(None)

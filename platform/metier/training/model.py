@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from metier.config import StageConfig
 from metier.errors import InputError
+from metier.inference.transformers_engine import attention_for
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -107,7 +108,7 @@ def load_base(folder: str, device: str, dtype: Any = None) -> Any:
         folder,
         dtype=dtype or base_dtype(device),
         use_safetensors=True,
-        attn_implementation="sdpa",
+        attn_implementation=attention_for(folder) or "sdpa",
         trust_remote_code=False,
     )
     model.config.use_cache = False
@@ -138,9 +139,11 @@ def refuse_unfit_targets(base: Any, method: LoraMethod | QloraMethod) -> None:
 
     A target is a layer's name, or the end of it behind a dot, as PEFT reads it. 4 bits are for plain linear layers alone.
     """
-    kinds = {name: type(module).__name__ for name, module in base.named_modules()}
+    kinds = {name: type(module).__name__ for name, module in base.named_modules() if name}  # the model itself has none
     linear = ", ".join(sorted({name.rsplit(".", 1)[-1] for name, kind in kinds.items() if kind in LINEAR}))
-    unknown = [target for target in method.targets if not any(_matches(name, target) for name in kinds)]
+    unknown = [target for target in method.targets if not any(matches(name, target) for name in kinds)]
+    if not all(target.strip() for target in method.targets):
+        raise InputError(f"train.method.targets: one is empty; the model's linear layers are {linear}")
     if unknown:
         verb = "matches" if len(unknown) == 1 else "match"
         raise InputError(
@@ -148,7 +151,7 @@ def refuse_unfit_targets(base: Any, method: LoraMethod | QloraMethod) -> None:
         )
     allowed = ("Linear",) if isinstance(method, QloraMethod) else (*LINEAR, "Embedding")
     for name, kind in kinds.items():
-        chosen = any(_matches(name, t) for t in method.targets) if method.targets else kind in LINEAR
+        chosen = any(matches(name, t) for t in method.targets) if method.targets else kind in LINEAR
         if chosen and kind not in allowed:
             raise InputError(
                 f"train.method: {name} is a {kind}, which can have no adapter of {method.method}; "
@@ -156,7 +159,8 @@ def refuse_unfit_targets(base: Any, method: LoraMethod | QloraMethod) -> None:
             )
 
 
-def _matches(name: str, target: str) -> bool:
+def matches(name: str, target: str) -> bool:
+    """Whether a target is this layer's name or the end of it."""
     return name == target or name.endswith("." + target)
 
 

@@ -24,13 +24,13 @@ ALONE = Peers()
 
 
 def choice(shape: Shape, method: AnyMethod, recipe: Recipe, longest: int, sharding: Sharding) -> Callable[..., Fit]:
-    """The choice of a fit for a card, as the recipe leaves it open. `longest`: tokens of the longest example."""
+    """The choice of a fit for a card, as the recipe leaves it open. `longest`: tokens of the longest pack known."""
     return partial(
         choose,
         shape,
         method,
         most_tokens=recipe.piece_tokens or max(1, recipe.batch_tokens // sharding.workers),
-        longest=max(longest, recipe.piece_tokens, min(recipe.pack_tokens, recipe.batch_tokens)),
+        longest=max(longest, recipe.piece_tokens, recipe.pack_tokens),
         checkpointing=recipe.checkpointing,
         optimiser=recipe.optimiser,
         sharding=sharding,
@@ -47,7 +47,7 @@ def prepared(
     engine: str = "auto",
     offload: bool = False,
 ) -> tuple[Engine, Fit | None]:
-    """The model in its engine, and how it fits the card. `longest`: tokens of the longest example.
+    """The model in its engine, and how it fits the card. `longest`: tokens of the longest pack.
 
     No fit is made on a CPU, nor for a model whose shape is not a plain decoder's: there the recipe alone decides. The fit of a
     model that is spread over workers is predicted and not tried: one that ran out of memory would leave the others waiting.

@@ -11,6 +11,15 @@ from typing import Any
 from metier.errors import InputError
 
 HALF, WHOLE = 2, 4  # bytes of a bfloat16 and of a float32
+MOST, MOST_LAYERS = 10**8, 10**4  # of any one size, far above the largest there are; a fit is tried layer by layer
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")  # beside all that begin with moe_
+TIED = (
+    "biogpt", "cohere", "cohere2", "cohere_compass_text", "ernie4_5", "gemma", "gemma2", "gemma3_text", "gemma3n_text",
+    "gemma4_text", "gemma4_unified_text", "granite_swa", "lfm2", "minicpm3", "modernbert-decoder", "recurrent_gemma",
+    "smollm3", "starcoder2", "vaultgemma", "youtu", "zamba", "zamba2",
+)  # fmt: skip
+"""Decoders whose embedding is the output layer too where their config.json does not say: transformers 4 left out what is a
+type's default. transformers knows it, but a plan loads none of it; test_shape.py holds both together."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +44,47 @@ class Shape:
     def described(cls, config: Mapping[str, Any]) -> Shape | None:
         """From what a config.json holds, likewise."""
         try:
-            heads = config["num_attention_heads"]
-            head = config.get("head_dim") or config["hidden_size"] // heads
-            return cls(
-                layers=config["num_hidden_layers"],
-                width=config["hidden_size"],
-                queries=heads * head,
-                keys=(config.get("num_key_value_heads") or heads) * head,
-                inner=config["intermediate_size"],
-                heads=heads,
-                words=config["vocab_size"],
-                tied=config.get("tie_word_embeddings", False),
-            )
+            if _has_experts(config):
+                return None  # each of them has weights of its own
+            heads, width = config["num_attention_heads"], config["hidden_size"]
+            key_heads, head = config.get("num_key_value_heads"), config.get("head_dim")
+            sizes = {
+                "num_hidden_layers": config["num_hidden_layers"],
+                "hidden_size": width,
+                "num_attention_heads": heads,
+                "num_key_value_heads": heads if key_heads is None else key_heads,
+                "head_dim": width // heads if head is None else head,
+                "intermediate_size": config["intermediate_size"],
+                "vocab_size": config["vocab_size"],
+            }
+            tied = config.get("tie_word_embeddings")
+            by_default = config.get("model_type") in TIED
         except KeyError:
             return None
-        except (TypeError, ValueError, ArithmeticError):
+        except (TypeError, ValueError, ArithmeticError, AttributeError):
             raise InputError(
                 "the base's config.json holds sizes that are no numbers, or none: fetch it again"
             ) from None
+        if any(isinstance(size, list) for size in sizes.values()):
+            return None  # its layers differ
+        for name, size in sizes.items():
+            most = MOST_LAYERS if name == "num_hidden_layers" else MOST
+            if type(size) is not int or not 0 < size <= most:
+                raise InputError(
+                    f"the base's config.json: {name} is {str(size)[:40]}, and must be a whole number from 1 to {most:,}: "
+                    "fetch it again"
+                )
+        layers, width, heads, key_heads, head, inner, words = sizes.values()
+        return cls(
+            layers,
+            width,
+            heads * head,
+            key_heads * head,
+            inner,
+            heads,
+            words,
+            by_default if tied is None else bool(tied),
+        )
 
     @property
     def layer(self) -> int:
@@ -93,6 +125,13 @@ class Shape:
     def kept(self) -> int:
         """Bytes that a layer keeps for a token: four times the residual stream's width, attention, and both MLP halves."""
         return HALF * (4 * self.width + 2 * self.queries + 2 * self.keys + 2 * self.inner) + WHOLE * self.heads
+
+
+def _has_experts(config: Mapping[str, Any]) -> bool:
+    """Whether a mixture of experts is described: by a count of them, or by sizes that only a mixture has."""
+    told = [value for name, value in config.items() if name in EXPERTS or name.startswith("moe_")]
+    counts = [n for value in told for n in (value if isinstance(value, list) else [value])]
+    return any(type(n) is int and n > 1 for n in counts)
 
 
 def _llama(layers: int, width: int, heads: int, key_heads: int, inner: int, words: int, tied: bool = False) -> Shape:

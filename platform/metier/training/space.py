@@ -167,6 +167,7 @@ def _taken(config: StageConfig, place: str, name: str, value: Value, is_blend: b
 def _unknown(config: StageConfig, name: str, stage: str) -> str:
     prefix = BLEND if stage == "blend" else ""
     near = difflib.get_close_matches(name, [prefix + leaf for leaf in _leaves(config.model_dump())], n=1, cutoff=0.5)
+    near = [one for one in near if one != name]  # it is there, and can't be searched
     return f"search: {stage} has no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 

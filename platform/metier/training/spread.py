@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from metier.errors import InputError
+from metier.inference.transformers_engine import attention_for
 from metier.training.engine import Optimiser, Peers
 from metier.training.model import AnyMethod, FullMethod, with_adapter
 from metier.training.token_loss import loss_sum
@@ -80,7 +81,7 @@ def hollow(folder: str, method: AnyMethod, seed: int, dtype: Any) -> tuple[Any, 
     config.use_cache = False
     with init_empty_weights(include_buffers=False):
         model: Any = AutoModelForCausalLM.from_config(
-            config, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
+            config, dtype=dtype, attn_implementation=attention_for(folder) or "sdpa", trust_remote_code=False
         )
     model.tie_weights()
     if (Path(folder) / "generation_config.json").exists():

@@ -21,6 +21,8 @@ from metier.training.course import Point, StepReport
 from metier.training.meter import Meter, Pace
 
 Numbers = dict[str, float]
+NEEDS: dict[Sink, tuple[str, str]] = {"tensorboard": ("tensorboardX",) * 2, "wandb": ("wandb", "'metier[wandb]'")}
+"""Packages that metier does without, and what pip is given for them."""
 
 
 @dataclass(frozen=True)
@@ -137,3 +139,11 @@ def refuse_missing(package: str, sink: Sink, install: str) -> None:
 
     if importlib.util.find_spec(package) is None:
         raise InputError(f"resources.train.track {sink}: the package {package} is not installed: pip install {install}")
+
+
+def refuse_untrackable(sinks: Sequence[Sink]) -> None:
+    """Refuses all places whose library is not installed, before any is opened. Imports none."""
+    for sink in sinks:
+        if sink in NEEDS:
+            package, install = NEEDS[sink]
+            refuse_missing(package, sink, install)

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from metier.errors import MetierError, StepError
+from metier.errors import InputError, MetierError, StepError
 from metier.inference.transformers_engine import load_tokenizer
 from metier.records import Message, Question, record_from
 from metier.training import checkpoints
@@ -25,12 +25,14 @@ from metier.training.course import History, Point, StepReport
 from metier.training.dev_exam import DevQuestion, dev_exam
 from metier.training.engine import Engine, Peers
 from metier.training.feed import Feed, Schedule, steps_in, tables_of, write_steps
+from metier.training.fit import ADAM_8BIT
 from metier.training.guard import best_point
 from metier.training.loop import Run, train
 from metier.training.model import AnyMethod, Method, base_dtype, weights_in
 from metier.training.preparation import prepared
-from metier.training.probes import refuse_mixed_rows, shares_beginnings
+from metier.training.probes import refuse_mixed_rows, refuse_other_loss, shares_beginnings
 from metier.training.recipe import Recipe
+from metier.training.sharding import DDP
 from metier.training.storage import Storage
 
 JOB, DEV, TRAIN, VALIDATION, PROBES = "job.json", "dev.jsonl", "train.arrow", "validation.arrow", "probes.arrow"
@@ -48,7 +50,7 @@ class Job:
     checkpoints: str  # a folder or URL
     dev_max_tokens: int
     steps: list[int]  # of each epoch
-    longest: int  # tokens of the longest example
+    longest: int  # tokens of the longest pack
     engine: str = "auto"
     offload: bool = False
     shares: bool = True  # examples that begin alike are computed together
@@ -106,6 +108,12 @@ def work(
             raise
 
 
+def reached(folder: Path) -> int:
+    """The step from which the job would go on: that of its newest checkpoint, 0 without one."""
+    state = checkpoints.newest(Storage(job_in(folder).checkpoints))
+    return state["step"] if state else 0
+
+
 def has_failed(folder: Path) -> bool:
     """Whether the job ended with a failure of ours."""
     return (folder / RESULT).exists() and "error" in json.loads((folder / RESULT).read_text(encoding="utf-8"))
@@ -114,6 +122,8 @@ def has_failed(folder: Path) -> bool:
 def _work(folder: Path, peers: Peers, device: str, feed: Feed, tell: Callable[[StepReport | Point], None]) -> None:
     job = job_in(folder)
     recipe, tokenizer = Recipe(**job.recipe), load_tokenizer(job.base)
+    storage = Storage(job.checkpoints)
+    recipe = going_on(recipe, checkpoints.own(storage, job.identity), job.engine, storage.place)
     engine, fit = prepared(job.base, method_of(job.method), recipe, device, job.longest, peers, job.engine, job.offload)
     questions = _dev_questions(folder / DEV)
     run = Run(
@@ -121,7 +131,7 @@ def _work(folder: Path, peers: Peers, device: str, feed: Feed, tell: Callable[[S
         feed=feed,
         steps=job.steps,
         pad=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
-        storage=Storage(job.checkpoints),
+        storage=storage,
         recipe=recipe,
         identity=job.identity,
         fit=fit,
@@ -131,6 +141,7 @@ def _work(folder: Path, peers: Peers, device: str, feed: Feed, tell: Callable[[S
     rows, *sharing = steps_in(tables_of(folder / PROBES))
     if run.pieces.rows:
         refuse_mixed_rows(engine, run.pieces, rows)
+    refuse_other_loss(engine, run.pieces, rows)
     if not _all(shares_beginnings(engine, run.pieces, [pack for packs in sharing for pack in packs]), engine):
         if peers.rank == 0:
             _write_result(folder, {"shares": False})
@@ -138,6 +149,21 @@ def _work(folder: Path, peers: Peers, device: str, feed: Feed, tell: Callable[[S
     history = train(run)
     if peers.rank == 0:
         _finish(folder, run, tokenizer, history)
+
+
+def going_on(recipe: Recipe, state: Mapping[str, Any] | None, engine: str, place: str) -> Recipe:
+    """The recipe with the optimiser that a checkpoint was made by: another card, or more workers, would choose another.
+
+    Raises InputError where the engine has no such optimiser. `place`: where the checkpoint lies.
+    """
+    if state is None:
+        return recipe
+    if state["optimiser"] == ADAM_8BIT and engine not in ("auto", DDP):
+        raise InputError(
+            f"checkpoints in {place} hold moments of 8 bits, with which engine {engine} can't go on: set "
+            "resources.train.engine to ddp, or remove them to begin anew"
+        )
+    return recipe.model_copy(update={"optimiser": state["optimiser"]})
 
 
 def _all(said: bool, engine: Engine) -> bool:
@@ -167,9 +193,11 @@ def _finish(folder: Path, run: Run, tokenizer: Any, history: History) -> None:
     whole = not hasattr(model, "peft_config")
     dtype = base_dtype(run.engine.device)  # a whole model is served as a GPU serves it
     with checkpoints.opened(run.storage, state, checkpoints.WEIGHTS) as saved:
-        weights = {name: saved[f"weight:{name}"] for name in shapes}
-        kept = {name: weight.to(dtype) if whole else weight for name, weight in weights.items()}
+        # converted one by one: two copies of a large model are more than its host may hold
+        kept = {name: saved[f"weight:{name}"].to(dtype if whole else None) for name in shapes}
         model.save_pretrained(folder / ADAPTER, state_dict=kept)
+        if whole:
+            _tell_as_written(folder / ADAPTER / "config.json", dtype)
     tokenizer.save_pretrained(folder / ADAPTER)
     _write_result(
         folder,
@@ -181,6 +209,13 @@ def _finish(folder: Path, run: Run, tokenizer: Any, history: History) -> None:
             "total": weights_in(model),
         },
     )
+
+
+def _tell_as_written(file: Path, dtype: Any) -> None:
+    """The library writes the type in which the model was trained, and that it may not use a cache."""
+    told = json.loads(file.read_text(encoding="utf-8"))
+    told |= {"dtype": str(dtype).removeprefix("torch."), "use_cache": True}
+    file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_result(folder: Path, result: dict[str, Any]) -> None:

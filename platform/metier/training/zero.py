@@ -193,7 +193,9 @@ class Zero:
             for key in found[name]:
                 if key == CLOCK:
                     for state in self._engine.optimizer.optimizer.state.values():
-                        state[key] = saved[f"{key}:{name}"].clone()
+                        state[key] = saved[f"{key}:{name}"].to(
+                            state[key].device, copy=True
+                        )  # a fused step wants it on the GPU
                 else:
                     put(weight, key, saved[f"{key}:{name}"].to(self.device))
 

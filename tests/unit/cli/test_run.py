@@ -77,6 +77,12 @@ def test_a_small_disk_is_refused_before_anything_is_written(tmp_path, store):
     assert not store.exists()
 
 
+@pytest.mark.parametrize("key", ["base", "teacher", "embedder", "names", "judge"])
+def test_a_model_that_is_not_there_is_named_with_its_key(tmp_path, store, key):
+    file = write_experiment(tmp_path, models={key: "./nowhere"})
+    assert f"{file}: models.{key}: " in refused("plan", file, "--store", store)
+
+
 BASE = "meta-llama/Meta-Llama-3-8B-Instruct"
 
 

@@ -17,7 +17,7 @@ from metier.execution.training import Told, train_in
 from metier.training import worker
 from metier.training.course import Point, StepReport
 from tests.fixtures.tiny_model import make_tiny_model
-from tests.fixtures.training_job import CHECKPOINTS, make_job
+from tests.fixtures.training_job import make_job
 
 ONE, TWO = TrainResources(), TrainResources(workers=2)
 
@@ -61,28 +61,30 @@ def test_two_workers_train_what_one_does(whole, base, tmp_path, engine):
     assert values[1] == pytest.approx(values[0], rel=1e-4)
 
 
-def test_a_killed_worker_is_replaced_and_the_result_is_the_same(whole, base, tmp_path):
+@pytest.mark.parametrize(("restarts", "kills"), [(training.RESTARTS, 1), (0, 2)], ids=["once", "whenever it got on"])
+def test_a_killed_worker_is_replaced_and_the_result_is_the_same(whole, base, tmp_path, monkeypatch, restarts, kills):
+    monkeypatch.setattr(training, "RESTARTS", restarts)
     expected_folder, expected, _ = whole
     folder = make_job(tmp_path / "job", base, epochs=12)
-    killed: list[int] = []
+    killed: list[int] = []  # the step from which the job would go on
     ended = threading.Event()
 
-    def kill_once_a_checkpoint_is_there() -> None:
-        while not killed and not ended.is_set():
-            if any((folder / CHECKPOINTS).glob("step-*/state.json")):
+    def kill_behind_checkpoints() -> None:
+        while len(killed) < kills and not ended.is_set():
+            if worker.reached(folder) > max(killed, default=0):
                 for pid in training_workers():
                     os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
+                killed.append(worker.reached(folder))
             time.sleep(0.02)
 
-    watcher = threading.Thread(target=kill_once_a_checkpoint_is_there, daemon=True)
+    watcher = threading.Thread(target=kill_behind_checkpoints, daemon=True)
     watcher.start()
     try:
         result = train_in(folder, ONE, silent)
     finally:
         ended.set()
         watcher.join()
-    assert killed
+    assert len(killed) == kills
     assert result == expected
     weights, others = adapter(folder), adapter(expected_folder)
     assert all((weights[name] == others[name]).all() for name in others)

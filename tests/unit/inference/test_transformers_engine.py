@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -105,3 +106,30 @@ def test_a_tokenizer_that_is_missing_or_broken_is_refused_in_one_line(model, tmp
         (folder / "tokenizer.json").write_text(text)
     with pytest.raises(InputError, match=r"model .*: its tokenizer's files can't be read .*; copy or fetch them anew$"):
         load_tokenizer(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"chat_template": 5}, "chat template in tokenizer_config.json is no text"),
+        ({"chat_template": [{"name": "tool", "template": "x"}]}, "several chat templates and none is named default"),
+        ({"chat_template": "x", "model_max_length": "x"}, "model_max_length in tokenizer_config.json is no number"),
+    ],
+)
+def test_settings_of_a_tokenizer_that_would_fail_once_it_writes_are_refused(model, tmp_path, settings, said):
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "chat_template.jinja").unlink()
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+    with pytest.raises(InputError, match=f"^model .*: .*{said}"):
+        load_tokenizer(str(folder))
+
+
+def test_the_default_of_several_templates_is_taken(model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "chat_template.jinja").unlink()
+    file = folder / "tokenizer_config.json"
+    named = [{"name": "default", "template": "{{ messages[0].content }}"}, {"name": "tool_use", "template": "x"}]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"chat_template": named}))
+    tokenizer = load_tokenizer(str(folder))
+    assert tokenizer.decode(prompt_ids(tokenizer, [Message(role="user", content="a b")])) == "a b"

@@ -181,6 +181,48 @@ def test_the_plan_refuses_a_base_by_its_files_alone(base, tmp_path):
         planned(endless)
 
 
+@pytest.mark.parametrize(
+    ("changes", "resources", "said"),
+    [
+        ({"optimiser": "adamw_8bit"}, {}, r"^train\.optimiser adamw_8bit needs a GPU, and resources\.train\.gpus is 0"),
+        ({"optimiser": "adamw_8bit"}, {"engine": "fsdp2", "gpus": 1}, r"adamw_8bit can't be spread"),
+        ({}, {"engine": "ddp", "offload": True}, r"^resources\.train\.offload: "),
+        ({}, {"track": ("tensorboard",)}, r"track tensorboard: the package tensorboardX is not installed"),
+        ({}, {"track": ("mlflow", "wandb")}, r"track wandb: the package wandb is not installed: pip install "),
+        ({}, {"checkpoints": "{folder}/file"}, r"^resources\.train\.checkpoints \S+/file: \S+/file is a file: name a folder"),
+        ({}, {"checkpoints": "{folder}/file/inner"}, r"file/inner: \S+/file is a file"),
+        ({"dev_max_tokens": 2048}, {}, r"^train\.dev_max_tokens 2048 leaves a prompt .* nothing of the 2048 tokens"),
+    ],
+)  # fmt: skip
+def test_the_plan_refuses_settings_that_training_would_refuse(base, tmp_path, monkeypatch, changes, resources, said):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    given = {k: v.format(folder=tmp_path) if isinstance(v, str) else v for k, v in resources.items()}
+    with pytest.raises(InputError, match=said) as refused:
+        train.check(stepped(base, CONFIG.model_copy(update=changes), **given))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources"),
+    [
+        ({"optimiser": "adamw_8bit"}, {"gpus": 1}),
+        ({}, {"checkpoints": "s3://bucket/place"}),
+        ({}, {"checkpoints": "not/there/yet"}),
+        ({"dev_max_tokens": 2047}, {}),
+        ({"dev_max_tokens": 2048, "dev_questions": 0}, {}),
+        ({}, {"track": ()}),
+    ],
+)
+def test_the_plan_takes_what_training_takes(base, changes, resources):
+    train.check(stepped(base, CONFIG.model_copy(update=changes), **resources))
+
+
+def stepped(base, config, **resources) -> Step:
+    inputs = {name: ModelSource(str(base)) for name in ("dialogues", "questions", "base")}
+    return train.STAGE.step(config, TrainResources(**resources), **inputs)
+
+
 def test_what_a_search_found_is_what_is_trained(base, tmp_path, ray_cluster):
     (tmp_path / WINNER).write_text('{"settings": {"epochs": 1, "method.rank": 2, "seed": 5, "blend.seed": 1}}')
     made = run(tmp_path, base, tiny_dialogues(4), [], settings=PathSource(str(tmp_path)))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from metier.config import TrainResources
+from metier.errors import InputError
+from metier.models import ModelSource
 from metier.records import Setting
 from metier.stages import tune
 from metier.training.course import Point
@@ -64,3 +67,50 @@ def test_a_trial_is_a_row_with_the_checkpoint_that_it_would_keep():
     )
     failed = tune.record_of(outcome("failed", None, 1e-3))
     assert (failed.checkpoints, failed.step, failed.score, failed.reason) == (0, None, None, "diverged")
+
+
+BASE = "meta-llama/Meta-Llama-3-8B-Instruct"  # whose sizes are known without its files
+EIGHT = {"optimiser": {"choices": ["auto", "adamw_8bit"]}}
+DORA = {"method.dora": {"choices": [False, True]}}
+
+
+@pytest.fixture
+def no_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+def check(search, train=None, **resources) -> None:
+    inputs = {name: ModelSource(BASE) for name in tune.STAGE.inputs}
+    tune.check(tune.STAGE.step(config(search=search, train=train or {}), TrainResources(**resources), **inputs))
+
+
+@pytest.mark.usefixtures("no_hub")
+@pytest.mark.parametrize(
+    ("search", "resources", "said"),
+    [
+        (RATE, {"engine": "ddp", "offload": True}, r"^tune: resources\.tune\.offload: under engine ddp"),
+        (EIGHT, {"gpus": 1, "workers": 2, "engine": "fsdp2"}, r"^stages\.tune\.search\.optimiser adamw_8bit: .* spread"),
+        (EIGHT, {}, r"^stages\.tune\.search\.optimiser adamw_8bit: .* resources\.tune\.gpus is 0"),
+        (DORA, {"gpus": 1, "engine": "zero3"}, r"^stages\.tune\.search\.method\.dora True: resources\.tune\.engine zero3"),
+        (EIGHT | DORA, {"gpus": 1, "engine": "zero3"}, r"^stages\.tune\.search\.(optimiser adamw_8bit|method\.dora True): "),
+        ({"method.method": {"choices": ["lora", "qlora"]}}, {"gpus": 1, "engine": "fsdp2"},
+         r"^stages\.tune\.search\.method\.method qlora: "),
+        ({"pack_tokens": {"low": 512, "high": 200_000}} | RATE, {"gpus": 1, "gpu_memory_gb": 40},
+         r"^stages\.tune\.search\.pack_tokens 200000: .* GiB are needed for rows of 200000 tokens"),
+        ({"method.rank": {"choices": [8, 1024, 16]}}, {"gpus": 1, "gpu_memory_gb": 24},
+         r"^stages\.tune\.search\.method\.rank 1024: .* GiB are needed"),
+        (RATE, {"gpus": 1, "gpu_memory_gb": 12}, r"^tune: train\.method lora: .* GiB are needed"),
+    ],
+)  # fmt: skip
+def test_the_plan_refuses_a_space_with_a_trial_that_can_t_be_trained(search, resources, said):
+    with pytest.raises(InputError, match=said) as refused:
+        check(search, **resources)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_the_plan_takes_a_space_whose_every_trial_fits():
+    large = {"pack_tokens": {"low": 512, "high": 8192}, "method.rank": {"choices": [8, 64]}}
+    check(EIGHT | DORA | large, gpus=1, gpu_memory_gb=80)
+    check(RATE)
+    check({"blend.retrieval_share": {"low": 0.1, "high": 0.5}}, track=("wandb",))

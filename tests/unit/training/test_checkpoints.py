@@ -48,7 +48,7 @@ def moved(value: float = 1.0, peers: Peers | None = None) -> Replicated:
 
 def save(storage: Storage, engine: Replicated, step: int, keep=ALL) -> None:
     saver = checkpoints.Saver(storage, engine)
-    saver.save({"step": step, "identity": IDENTITY, "history": {}}, keep)
+    saver.save({"step": step, "identity": IDENTITY, "history": {}, "optimiser": "adamw"}, keep)
     saver.close()
 
 
@@ -132,7 +132,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(storage, monkeypatch):
         put(name, file)
 
     monkeypatch.setattr(storage, "put", slowly)
-    saver.save({"step": 1, "identity": IDENTITY, "history": {}}, [1])
+    saver.save({"step": 1, "identity": IDENTITY, "history": {}, "optimiser": "adamw"}, [1])
     for weight in engine.model.parameters():
         weight.data.fill_(77.0)
     assert checkpoints.newest(storage) is None
@@ -148,7 +148,7 @@ def test_what_goes_wrong_with_writing_is_raised(storage, monkeypatch):
 
     saver = checkpoints.Saver(storage, moved())
     monkeypatch.setattr(storage, "put", full)
-    saver.save({"step": 1, "identity": IDENTITY, "history": {}}, [1])
+    saver.save({"step": 1, "identity": IDENTITY, "history": {}, "optimiser": "adamw"}, [1])
     with pytest.raises(MachineError, match="no space"):
         saver.finish()
     saver.close()
@@ -156,7 +156,7 @@ def test_what_goes_wrong_with_writing_is_raised(storage, monkeypatch):
 
 def test_what_another_worker_could_not_write_is_raised_here_too(storage):
     saver = checkpoints.Saver(storage, moved(peers=Peers(0, 2, lambda tensor: tensor.add_(1))))
-    saver.save({"step": 1, "identity": IDENTITY, "history": {}}, [1])
+    saver.save({"step": 1, "identity": IDENTITY, "history": {}, "optimiser": "adamw"}, [1])
     with pytest.raises(MachineError, match="another worker could not write its part of a checkpoint"):
         saver.finish()
     saver.close()

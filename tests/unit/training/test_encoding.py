@@ -188,11 +188,35 @@ def test_a_template_without_an_end_token_is_refused(changed):
 
 
 def test_whether_a_template_ends_a_turn_is_known_without_any_data(changed):
-    endless, strict = CHAT_TEMPLATE.replace("<|im_end|>", ""), "{{ raise_exception('a system message is needed') }}"
+    endless = CHAT_TEMPLATE.replace("<|im_end|>", "")
+    only = "{% if (messages[0].role == 'system') is SAME %}{{ raise_exception('not so') }}{% endif %}" + CHAT_TEMPLATE
     refuse_endless(changed(CHAT_TEMPLATE), ())
-    refuse_endless(changed(strict), ())  # the dialogues may suit it better than what is asked here
+    for same in ("true", "false"):  # without a system message alone, or with one alone
+        refuse_endless(changed(only.replace("SAME", same)), ())
     with pytest.raises(InputError, match="never learn to stop"):
         refuse_endless(changed(endless), ())
+
+
+def test_a_template_that_writes_no_exchange_at_all_is_refused_without_any_data(changed):
+    with pytest.raises(
+        InputError, match=r"model\d*: the chat template writes no exchange of .* \(tools only\); give a base"
+    ):
+        refuse_endless(changed("{{ raise_exception('tools only') }}"), ())
+
+
+@pytest.mark.parametrize("broken", ["{{ messages[0]['content'] + 1 }}", "{{ 1/0 }}", "{% include 'x' %}",
+                                    "{% for i in range(10**9) %}{% endfor %}"])  # fmt: skip
+def test_a_template_that_fails_as_a_program_is_one_line(changed, broken):
+    with pytest.raises(InputError, match=r"^base .*: the chat template fails \(\w+Error: .*\); mend it$"):
+        encode(TWO_TURNS, changed(broken + CHAT_TEMPLATE))
+
+
+def test_a_template_that_writes_the_day_makes_the_same_tokens_tomorrow(changed):
+    dated = changed("{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}" + CHAT_TEMPLATE)
+    dialogue = tiny_dialogues(1)[0]
+    assert dated.decode(encode(dialogue, dated).ids).startswith("01 Jan 2026")
+    asked = prompt_ids(dated, dialogue.messages[:-1])
+    assert encode(dialogue, dated).ids[: len(asked)] == asked
 
 
 def test_a_template_that_is_none_is_refused_with_its_line(changed):

@@ -11,7 +11,7 @@ from metier.training.card import recompute
 from metier.training.encoding import IGNORED, Example
 from metier.training.engine import Peers, Replicated
 from metier.training.fast_layers import accelerate
-from metier.training.gradient import Pieces, Share, backward
+from metier.training.gradient import Pieces, Share, arithmetic, backward
 from metier.training.model import FullMethod, LoraMethod, QloraMethod, load_trainable, trainable
 from metier.training.packs import alone, packed
 from metier.training.rows import row_of
@@ -45,8 +45,8 @@ def load(folder, method):
     return model.train()
 
 
-def gradient(model, packs, rows: bool):
-    pieces = Pieces(tokens=1000, pad=2, device="cpu", arithmetic=contextlib.nullcontext, rows=rows)
+def gradient(model, packs, rows: bool, context=contextlib.nullcontext):
+    pieces = Pieces(tokens=1000, pad=2, device="cpu", arithmetic=context, rows=rows)
     weights = trainable(model)
     for weight in weights.values():
         weight.grad = None
@@ -80,6 +80,18 @@ def test_the_fast_path_has_the_gradient_of_plain_padded_training(folder, name, p
     for key, mine in got.items():
         assert float(mine.abs().sum()) > 0, key
         torch.testing.assert_close(mine, expected[key], rtol=1e-4, atol=5e-6)
+
+
+@pytest.mark.parametrize("name", ["lora", "output too", "qlora", "dora"])
+def test_rows_in_bfloat16_have_nearly_the_gradient_of_float32_on_a_cpu(folder, name):
+    model = load(folder, METHODS[name])
+    accelerate(model)
+    loss, exact = gradient(model, packed(EXAMPLES, 100), rows=True)
+    lowered, got = gradient(model, packed(EXAMPLES, 100), rows=True, context=arithmetic("bfloat16", "cpu"))
+    assert lowered == pytest.approx(loss, rel=0.01)
+    for key, mine in got.items():
+        assert mine.dtype == torch.float32
+        assert (mine - exact[key]).norm() < 0.2 * exact[key].norm(), key
 
 
 def test_all_kinds_of_layers_are_replaced(folder):

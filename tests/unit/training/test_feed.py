@@ -65,6 +65,15 @@ def test_beginnings_are_shared_unless_the_model_can_not(tmp_path):
     assert len(apart.probes) == 1
 
 
+def test_the_longest_pack_is_known_though_a_step_is_shorter():
+    joined = alike(12)
+    schedule = scheduled(joined, examples(3), Recipe(batch_tokens=32, pack_tokens=4096), rows=True)
+    packs = [pack for step in schedule.steps() for pack in step]
+    assert schedule.longest == max(pack.tokens for pack in packs) > max(len(e.ids) for e in joined)
+    held_out = [Example([1] * 900, [1] * 900)]
+    assert scheduled(joined, held_out, Recipe(), rows=True).longest == 900
+
+
 def test_what_is_written_is_read_step_by_step(tmp_path):
     schedule = scheduled([*examples(80), *alike(6)], [], RECIPE, rows=False)
     expected = [list(step) for step in schedule.steps()]

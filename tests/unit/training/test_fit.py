@@ -92,6 +92,11 @@ def test_an_exact_optimiser_goes_before_one_of_8_bits_and_that_before_one_in_the
     assert [fit.host_bytes for fit in chosen] == [0, 0, 2 * LLAMA_8B.weights]
 
 
+def test_moments_of_8_bits_go_to_the_host_where_the_card_has_no_room_for_them():
+    chosen = [choose(LLAMA_8B, FullMethod(), card(gib), 8192, 2048, optimiser=ADAM_8BIT) for gib in (190, 95)]
+    assert [fit.optimiser for fit in chosen] == [ADAM_8BIT, PAGED]
+
+
 @pytest.mark.parametrize(
     ("method", "workers", "says"),
     [

@@ -80,3 +80,21 @@ def test_the_data_for_scripts_hold_no_speed_that_nobody_measured():
     tree = json.loads(json.dumps(told(gpu_memory_gb=24).as_json()))
     assert tree["fit"]["checkpointing"] == "none"
     assert not {"tokens_per_second", "measured_bytes"} & set(tree["fit"])
+
+
+def test_qlora_loads_the_whole_base_into_each_worker_s_host():
+    assert told(gpu_memory_gb=24).fit.host_bytes == 2 * LLAMA_8B.weights
+    assert told(gpu_memory_gb=24, workers=4).fit.host_bytes == 2 * LLAMA_8B.weights  # whole, however many there are
+    assert told(method=LoraMethod(), gpu_memory_gb=80).fit.host_bytes == 0
+
+
+def test_a_mixture_of_experts_is_said_to_be_no_plain_decoder(tmp_path):
+    sizes = {
+        "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 14336, "vocab_size": 32000, "num_local_experts": 8
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(sizes))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    one = told(str(tmp_path), gpu_memory_gb=24)
+    assert (one.fit, one.weights) == (None, 0)
+    assert "it is no plain decoder" in one.unknown

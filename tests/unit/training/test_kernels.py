@@ -26,7 +26,7 @@ def test_the_kernels_compute_what_their_formulas_say():
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "interpreted", __file__]
     done = subprocess.run(command, env=os.environ | {INTERPRETED: "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "11 passed" in done.stdout
+    assert "14 passed" in done.stdout
 
 
 @pytest.fixture
@@ -50,11 +50,11 @@ def test_interpreted_rms_norm(kernels, width):
     torch.testing.assert_close(formula, expected)
 
 
-@pytest.mark.parametrize("heads", [1, 3, 4])
-def test_interpreted_rotary_positions_turn_and_turn_back(kernels, heads):
+@pytest.mark.parametrize(("heads", "width"), [(1, 16), (3, 16), (4, 16), (3, 80), (2, 96), (1, 120)])
+def test_interpreted_rotary_positions_turn_and_turn_back(kernels, heads, width):
     torch.manual_seed(0)
-    angles = torch.rand(5, 8).repeat(1, 2)
-    x = torch.randn(5, heads, 16)
+    angles = torch.rand(5, width // 2).repeat(1, 2)
+    x = torch.randn(5, heads, width)
     turned = kernels.rotate(x, angles.cos(), angles.sin(), 1.0)
     torch.testing.assert_close(turned, elementwise.rotate(x, angles.cos(), angles.sin()))
     torch.testing.assert_close(kernels.rotate(turned, angles.cos(), angles.sin(), -1.0), x)

@@ -89,3 +89,24 @@ def test_weights_may_share_one_buffer():
     ]
     for mine, theirs in zip(*both, strict=True):
         assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("bias", [None, torch.randn(6)])
+def test_under_autocast_both_passes_are_in_its_type_and_gradients_in_the_weights_own(bias):
+    given = factors((6, 6, 8), 8, (2, 2, 0)) + factors((8,), 6, (2,))
+    x = X.clone().requires_grad_()
+    weights = [*WEIGHTS[::2], torch.randn(8, 6)]
+    parts = tuple(map(projection, weights, (bias, None, None), SCALES))
+    trained = [x, *given[:4], *given[6:]]
+
+    def passed():
+        ys = [*project(x, parts[:2], given[:4]), gated_mlp(x, parts, given[:4] + given[6:])]
+        return ys, torch.autograd.grad(sum(y.float().square().mean() for y in ys), trained)
+
+    outputs, exact = passed()
+    with torch.autocast("cpu", torch.bfloat16):
+        lowered, grads = passed()
+    assert {y.dtype for y in lowered} == {torch.bfloat16}
+    for mine, theirs in zip([*lowered, *grads], [*outputs, *exact], strict=True):
+        assert (mine.float() - theirs).norm() < 0.02 * theirs.norm()
+    assert [g.dtype for g in grads] == [torch.float32] * len(trained)

@@ -44,6 +44,11 @@ def test_one_target_of_several_that_matches_nothing_is_refused(folder):
         with_adapter(load_base(folder, "cpu"), LoraMethod(targets=("q_proj", "w_pack", "proj")), seed=0)
 
 
+def test_an_empty_target_is_refused_as_such(folder):
+    with pytest.raises(InputError, match=r"targets: one is empty; the model's linear layers are down_proj"):
+        with_adapter(load_base(folder, "cpu"), LoraMethod(targets=("q_proj", "")), seed=0)
+
+
 def test_a_target_that_is_no_linear_layer_is_refused(folder):
     with pytest.raises(InputError, match=r"model\.layers\.0\.mlp is a LlamaMLP, which can have no adapter of lora"):
         with_adapter(load_base(folder, "cpu"), LoraMethod(targets=("q_proj", "mlp")), seed=0)

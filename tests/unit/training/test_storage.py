@@ -74,7 +74,7 @@ def test_a_checkpoint_lies_in_a_bucket_as_it_lies_here(bucket):
     storage = Storage(f"{bucket}/run")
     for step in (1, 2):
         saver = checkpoints.Saver(storage, engine)
-        saver.save({"step": step, "identity": {}, "history": {}}, [1])
+        saver.save({"step": step, "identity": {}, "history": {}, "optimiser": "adamw"}, [1])
         saver.close()
     assert list(checkpoints.complete(storage)) == [1, 2]
     other = Replicated(torch.nn.Linear(3, 2), torch.optim.AdamW([torch.zeros(1)]), "cpu", Peers())

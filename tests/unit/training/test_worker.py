@@ -7,11 +7,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from metier.errors import StepError
+from metier.errors import InputError, StepError
 from metier.training import checkpoints, worker
 from metier.training.course import Point, StepReport
 from metier.training.engine import Peers
 from metier.training.model import FullMethod, LoraMethod, QloraMethod
+from metier.training.recipe import Recipe
 from metier.training.storage import Storage
 from tests.fixtures.tiny_model import make_tiny_model
 from tests.fixtures.training_job import CHECKPOINTS, METHOD, make_job
@@ -86,6 +87,16 @@ def test_full_training_leaves_a_whole_model(base, tmp_path):
     assert min(moved) > 0
     history = made["history"]["losses"]
     assert history[-1][1] < history[0][1]
+
+
+def test_a_whole_model_says_the_type_in_which_it_was_written(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "base_dtype", lambda device: torch.bfloat16)  # as on a GPU
+    folder = make_job(tmp_path / "job", base, method=FullMethod(), epochs=1)
+    worker.work(folder, Peers(), "cpu")
+    told = json.loads((folder / worker.ADAPTER / "config.json").read_text())
+    weights = load_file(folder / worker.ADAPTER / "model.safetensors")
+    assert {str(weight.dtype) for weight in weights.values()} == {f"torch.{told['dtype']}"} == {"torch.bfloat16"}
+    assert told["use_cache"] is True
 
 
 @pytest.mark.parametrize("method", [FullMethod(), METHOD], ids=["full", "lora"])
@@ -169,3 +180,19 @@ def test_what_is_not_ours_is_not_hidden(tmp_path):
     with pytest.raises(TypeError):
         worker.work(tmp_path, Peers(), "cpu")
     assert not (tmp_path / worker.RESULT).exists()
+
+
+def test_a_job_goes_on_with_the_optimiser_of_its_checkpoints(base, tmp_path):
+    folder = make_job(tmp_path / "job", base, epochs=1)
+    worker.work(folder, Peers(), "cpu")
+    made = checkpoints.newest(Storage(str(folder / CHECKPOINTS)))
+    assert made["optimiser"] == "adamw"
+    assert worker.reached(folder) == made["step"]
+    recipe = Recipe()
+    assert worker.going_on(recipe, None, "ddp", "here") == recipe
+    for kind in ("adamw", "adamw_8bit"):
+        assert worker.going_on(recipe, {"optimiser": kind}, "ddp", "here").optimiser == kind
+    with pytest.raises(
+        InputError, match="checkpoints in here hold moments of 8 bits, with which engine fsdp2 can't go on"
+    ):
+        worker.going_on(recipe, {"optimiser": "adamw_8bit"}, "fsdp2", "here")
