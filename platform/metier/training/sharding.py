@@ -16,7 +16,7 @@ from metier.training.shape import HALF, WHOLE, Shape
 
 DDP, FSDP, ZERO_2, ZERO_3 = "ddp", "fsdp2", "zero2", "zero3"
 GATHERED_LAYERS = 2  # one computes, the next is on its way
-BUCKET = 50_000_000  # values that DeepSpeed sums at once; its own default, ten times that, would take 3.6 GB more
+BUCKET = 50_000_000  # values that DeepSpeed sums at once; its own default, ten times that, takes up to 3.6 GB more
 BUCKET_BYTES = BUCKET * (2 * HALF + WHOLE)  # in bfloat16 one that fills and one under way, in float32 what is sent
 
 
