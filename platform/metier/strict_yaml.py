@@ -41,12 +41,15 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def yaml_value(text: str) -> Any:
     """What a text of YAML says. Raises yaml.YAMLError, also for more values than a file has and for numbers that mislead."""
     try:
-        node = yaml.compose(text, _Loader)
-        if node is not None and _values(node, {}) > MOST_VALUES:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values(node, {}) > MOST_VALUES:
             raise yaml.YAMLError(
                 f"it has more than {MOST_VALUES:,} values, each alias (*NAME) counted in full: write fewer"
             )
-        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        return loader.construct_document(node)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:  # a tag that its value belies
         raise yaml.YAMLError(f"a value is not what its tag or form says ({error})") from None
     except RecursionError:

@@ -192,10 +192,8 @@ class Zero:
         for name, weight in self._weights.items():
             for key in found[name]:
                 if key == CLOCK:
-                    for state in self._engine.optimizer.optimizer.state.values():
-                        state[key] = saved[f"{key}:{name}"].to(
-                            state[key].device, copy=True
-                        )  # a fused step wants it on the GPU
+                    for state in self._engine.optimizer.optimizer.state.values():  # a fused step wants it on the GPU
+                        state[key] = saved[f"{key}:{name}"].to(state[key].device, copy=True)
                 else:
                     put(weight, key, saved[f"{key}:{name}"].to(self.device))
 
