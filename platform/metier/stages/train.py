@@ -52,7 +52,7 @@ from metier.training.refusals import (
 from metier.training.shape import Shape
 from metier.training.sharding import sharding_of
 from metier.training.space import of_train, settled
-from metier.training.tracking import Identity, Tracking, opened, refuse_untrackable, tracking_folder
+from metier.training.tracking import Identity, Tracking, opened, refuse_missing, tracking_folder
 from metier.training.verdict import findings, verdict
 
 HISTORY, VERDICT = "history.json", "verdict.json"
@@ -102,7 +102,7 @@ def check(step: Step) -> None:
     if not isinstance(config, Config) or not isinstance(on, TrainResources):
         return
     refuse_apart(config, on)
-    refuse_untrackable(on.track)
+    refuse_missing(on.track)
     _refuse_file(on.checkpoints)
     check_base(step.inputs["base"], config)
 

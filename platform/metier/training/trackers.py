@@ -91,7 +91,7 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, identity: Identity) -> None:
-        refuse_missing("tensorboardX", "tensorboard", "tensorboardX")  # Ray Tune brings it
+        refuse_missing(["tensorboard"])
         self._folder = folder / "tensorboard" / identity.step / identity.key
         self._settings = flat({"key": identity.key} | identity.settings | identity.tags)
         self._writer: Any = None
@@ -126,7 +126,7 @@ class Wandb:
     """
 
     def __init__(self, folder: Path, identity: Identity) -> None:
-        refuse_missing("wandb", "wandb", "'metier[wandb]'")
+        refuse_missing(["wandb"])
         if os.environ.get("WANDB_MODE") not in OFFLINE and not _has_key():
             raise InputError(f"resources.train.track wandb: there is no key: set {KEY}, or WANDB_MODE=offline")
         import wandb

@@ -22,7 +22,7 @@ from metier.training.meter import Meter, Pace
 
 Numbers = dict[str, float]
 NEEDS: dict[Sink, tuple[str, str]] = {"tensorboard": ("tensorboardX",) * 2, "wandb": ("wandb", "'metier[wandb]'")}
-"""Packages that metier does without, and what pip is given for them."""
+"""Packages that metier does without, and what pip is given for them; Ray Tune brings tensorboardX."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +133,13 @@ def flat(settings: dict[str, Any], before: str = "") -> dict[str, str]:
     return found
 
 
-def refuse_missing(package: str, sink: Sink, install: str) -> None:
-    """Refuses a place whose library is not installed. `install`: what pip is given."""
+def refuse_missing(sinks: Sequence[Sink]) -> None:
+    """Refuses places whose library is not installed. Imports none."""
     import importlib.util
 
-    if importlib.util.find_spec(package) is None:
-        raise InputError(f"resources.train.track {sink}: the package {package} is not installed: pip install {install}")
-
-
-def refuse_untrackable(sinks: Sequence[Sink]) -> None:
-    """Refuses all places whose library is not installed, before any is opened. Imports none."""
     for sink in sinks:
-        if sink in NEEDS:
-            package, install = NEEDS[sink]
-            refuse_missing(package, sink, install)
+        package, install = NEEDS.get(sink, ("", ""))
+        if package and importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"resources.train.track {sink}: the package {package} is not installed: pip install {install}"
+            )
